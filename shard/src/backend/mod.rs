@@ -1,0 +1,196 @@
+//! What a shard asks of the engine beneath it.
+//!
+//! The trait is shaped so that a distributed engine can stand behind it as RocksDB and memory do: no iterator, lock or
+//! engine's snapshot crosses it, reads name the version that they want, writes come as sorted runs that change nothing
+//! when they are applied twice, and every write carries the epoch of the store that makes it.
+
+use crate::{KeyRange, Order, Result, Version};
+use std::fmt::Debug;
+
+/// One version of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The version that wrote it.
+    pub version: Version,
+    /// The value; `None` for a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// One version of one key, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowRef<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The version that wrote it.
+    pub version: Version,
+    /// The value; `None` for a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// What a flush hands over: rows in both orders that a backend keeps. No (key, version) occurs twice.
+pub trait Run: Sync {
+    /// Every row, by key ascending, then by version descending.
+    fn rows(&self) -> Box<dyn Iterator<Item = RowRef<'_>> + '_>;
+    /// The version and key of every row, by version ascending, then by key ascending.
+    fn changes(&self) -> Box<dyn Iterator<Item = (Version, &[u8])> + '_>;
+}
+
+/// A page of a scan, or of changes: rows packed into one allocation.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    bytes: Vec<u8>,
+    rows: Vec<PageRow>,
+    /// Whether the scan has reached the end of its range with this page.
+    pub finished: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PageRow {
+    version: Version,
+    start: usize,
+    key_end: usize,
+    /// `None` for a tombstone.
+    value_end: Option<usize>,
+}
+
+impl Page {
+    /// Appends a row.
+    pub fn push(&mut self, row: RowRef<'_>) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(row.key);
+        let key_end = self.bytes.len();
+        let value_end = row.value.map(|value| {
+            self.bytes.extend_from_slice(value);
+            self.bytes.len()
+        });
+        self.rows.push(PageRow { version: row.version, start, key_end, value_end });
+    }
+
+    /// The row at `index`, if there are as many.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<RowRef<'_>> {
+        self.rows.get(index).map(|row| RowRef {
+            key: &self.bytes[row.start..row.key_end],
+            version: row.version,
+            value: row.value_end.map(|end| &self.bytes[row.key_end..end]),
+        })
+    }
+
+    /// How many rows the page has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether the page has no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// How many bytes of keys and values the page holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Empties the page for reuse.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.rows.clear();
+        self.finished = false;
+    }
+}
+
+/// How much one page of a scan may hold. A page ends after the row that reaches either bound, so that a page always
+/// makes progress.
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimit {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes of keys and values.
+    pub bytes: usize,
+}
+
+/// What applying a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Rows written.
+    pub rows: u64,
+    /// Bytes that went to the disk, the index of changes included.
+    pub bytes: u64,
+}
+
+/// One storage engine below a shard. Every method may be called from many threads; [`Backend::apply`],
+/// [`Backend::retract`] never from two at once (the shard's flush lock sees to it).
+pub trait Backend: Debug + Send + Sync + 'static {
+    /// The newest row of `key` whose version is at most `at`.
+    fn get(&self, key: &[u8], at: Version) -> Result<Option<Row>>;
+
+    /// Fills `page` with, for every key of `range` in `order`, its newest row whose version is at most `at`; tombstones
+    /// are among them. Keys without such a row do not appear. `page` is cleared first; `page.finished` says whether the range
+    /// is done. The caller goes on by passing a range that starts after the last key.
+    fn scan(&self, range: &KeyRange, at: Version, order: Order, limit: PageLimit, page: &mut Page) -> Result<()>;
+
+    /// Fills `page` with the rows (values included) that versions above `after` and at most `through` wrote, by version, then by
+    /// key; `after` is a version and, within the first version, a key already seen (`None`: the whole version is seen).
+    fn changes(&self, after: ChangesFrom<'_>, through: Version, limit: PageLimit, page: &mut Page) -> Result<()>;
+
+    /// The version through which everything is applied and durable; 0 for a new backend.
+    fn applied_through(&self) -> Version;
+
+    /// Writes a run, makes it durable, then makes `through` the durable mark of [`Backend::applied_through`]. A run applied twice
+    /// changes nothing. If it fails, either nothing can be seen of the run or applying it again completes it.
+    fn apply(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied>;
+
+    /// Removes every row whose version is above `keep`, for good, and durably sets the mark to at most `keep`. Costs what
+    /// it removes. Returns how many rows went.
+    fn retract(&self, keep: Version, epoch: u64) -> Result<u64>;
+
+    /// Reads everything and checks every checksum; hands every row of `versions` to `row` (by key, then version
+    /// descending) and every entry of `changes` to `change` (by version, then key).
+    fn verify(
+        &self,
+        row: &mut dyn FnMut(RowRef<'_>) -> Result<()>,
+        change: &mut dyn FnMut(Version, &[u8]) -> Result<()>,
+    ) -> Result<()>;
+
+    /// How the engine is doing.
+    fn stats(&self) -> BackendStats;
+
+    /// How far the engine lags behind what was handed to it: the router slows commits down by it.
+    fn pressure(&self) -> Pressure;
+}
+
+/// Where a page of changes begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangesFrom<'a> {
+    /// After every change of this version.
+    After(Version),
+    /// After this key of this version.
+    Within(Version, &'a [u8]),
+}
+
+/// Figures of one backend, as the engine estimates them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendStats {
+    /// Rows, all versions and tombstones counted, estimated.
+    pub rows_estimate: u64,
+    /// Bytes of live data on disk.
+    pub live_bytes: u64,
+    /// Bytes of all files on disk, those waiting to be deleted included.
+    pub file_bytes: u64,
+    /// Files at level 0 of the largest family.
+    pub level0_files: u64,
+    /// Bytes that compaction still has to rewrite, estimated.
+    pub pending_compaction_bytes: u64,
+}
+
+/// How far an engine lags behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Files at level 0.
+    pub level0_files: u64,
+    /// Bytes that compaction still has to rewrite, estimated.
+    pub pending_compaction_bytes: u64,
+}

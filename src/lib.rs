@@ -1,0 +1,1 @@
+//! A sharded, versioned state store for high-TPS nodes.

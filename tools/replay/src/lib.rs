@@ -1,0 +1,1 @@
+//! Executes Ethereum's consensus test chains on a Shingle store with revm.
