@@ -9,7 +9,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What went wrong in a shard.
 ///
 /// The causes keep what the system or the engine said; callers decide by the variant, never by the text.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A key is empty or longer than [`KEY_BYTES_MAX`].

@@ -26,6 +26,12 @@ pub struct OpsBuf {
 }
 
 impl OpsBuf {
+    /// An empty list with room for `bytes`.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        OpsBuf { bytes: Vec::with_capacity(bytes) }
+    }
+
     /// Appends one write. The key and the value must have been checked against their bounds.
     #[inline]
     pub fn push(&mut self, op: Op<'_>) {
