@@ -172,6 +172,46 @@ impl Drop for End<'_> {
     }
 }
 
+/// A reader that loads a head, then misses an entry that a new one has replaced, then finds the same head again because
+/// the new one was rolled back: it must not take that for a chain that never changed.
+#[test]
+fn a_head_that_comes_back_deceives_no_reader() -> Result<()> {
+    const KEYS: u64 = 300;
+    let options = ShardOptions { keep_recent_versions: 0, memory_hint_bytes: 0 };
+    let shape = Shape { chunk_bytes: 16 << 10..16 << 10, memory_bytes: 0 };
+    let shard = Shard::with_shape(0, Arc::new(TestBackend::default()), options, shape);
+    let put = |version: Version, numbers: std::ops::Range<u64>| {
+        let mut ops = OpsBuf::default();
+        for number in numbers {
+            ops.push(Op { key: &key(number), value: Some(&version.to_le_bytes()) });
+        }
+        shard.apply(version, Ops::new(ops.as_bytes()));
+    };
+    put(1, 0..KEYS);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut random = Random(5);
+            while !done.load(SeqCst) {
+                let key = key(random.below(KEYS));
+                assert_eq!(shard.get(&key, key_hash(&key), 1)?, Some(1_u64.to_le_bytes().to_vec()));
+            }
+            Ok(())
+        });
+        let mut random = Random(6);
+        for version in 2..400_000 {
+            let number = random.below(KEYS);
+            put(version, number..number + 1);
+            if reader.is_finished() {
+                break;
+            }
+            shard.rollback(version - 1, 1)?;
+        }
+        done.store(true, SeqCst);
+        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 #[test]
 fn readers_are_exact_whatever_goes_on() -> Result<()> {
     let options = ShardOptions { keep_recent_versions: 0, memory_hint_bytes: 0 };
