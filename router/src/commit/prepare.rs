@@ -1,0 +1,64 @@
+//! What a commit will write to the log, made ready by the committing thread: split by shard, packed, checksummed.
+
+use crate::batch::Batch;
+use crate::blocks::Block;
+use crate::log::commit_record::{CommitPayload, RollbackPayload};
+use crate::log::{Frame, Kind, payload_checksum};
+use crate::shards::Shards;
+use crate::{Durability, Error, Result};
+use shingle_shard::{OpsBuf, Version};
+
+/// A commit before it has its number.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) kind: Kind,
+    pub(crate) payload: Vec<u8>,
+    checksum: u64,
+    /// The hash of every key that the commit writes.
+    pub(crate) key_hashes: Vec<u64>,
+    pub(crate) block: Option<Block>,
+    pub(crate) durability: Durability,
+}
+
+impl Prepared {
+    pub(crate) fn commit(
+        shards: &Shards,
+        batch: &Batch,
+        block: Option<Block>,
+        durability: Durability,
+        batch_bytes_max: usize,
+    ) -> Result<Self> {
+        batch.check()?;
+        if batch.bytes() > batch_bytes_max {
+            return Err(Error::BatchTooLarge { bytes: batch.bytes() as u64, max: batch_bytes_max as u64 });
+        }
+        let map = shards.map();
+        let mut key_hashes = Vec::with_capacity(batch.len());
+        let mut sections: Vec<OpsBuf> = vec![OpsBuf::default(); shards.all().len()];
+        for op in batch.ops() {
+            let (shard, hash) = shards.number_of(&map, op.key);
+            key_hashes.push(hash);
+            sections[shard].push(op);
+        }
+        let written = sections.iter().map(OpsBuf::as_bytes).enumerate().filter(|(_, ops)| !ops.is_empty());
+        let payload = CommitPayload::encode(block, written.map(|(shard, ops)| (shard as u32, ops)));
+        let durability = batch.durability().unwrap_or(durability);
+        Ok(Prepared { kind: Kind::Commit, checksum: payload_checksum(&payload), payload, key_hashes, block, durability })
+    }
+
+    pub(crate) fn rollback(keep: Version, height: u64) -> Self {
+        let payload = RollbackPayload { keep, height }.encode();
+        Prepared {
+            kind: Kind::Rollback,
+            checksum: payload_checksum(&payload),
+            payload,
+            key_hashes: Vec::new(),
+            block: None,
+            durability: Durability::Sync,
+        }
+    }
+
+    pub(crate) fn frame(&self, version: Version) -> Frame<'_> {
+        Frame { version, kind: self.kind, payload: &self.payload, checksum: self.checksum }
+    }
+}
