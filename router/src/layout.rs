@@ -12,6 +12,27 @@ pub(crate) const FRAME_MAGIC: [u8; 4] = [0xb7, 0x53, 0x1c, 0xe9];
 /// First bytes of the block index.
 pub(crate) const BLOCKS_MAGIC: [u8; 8] = *b"shingblk";
 
+/// What tells one store's files from another's: drawn when the store is made.
+pub(crate) type StoreId = [u8; 16];
+
+/// A store id as it stands in texts.
+pub(crate) fn store_id_text(id: &StoreId) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads what [`store_id_text`] wrote.
+pub(crate) fn parse_store_id(text: &str) -> Option<StoreId> {
+    let mut id = StoreId::default();
+    let sound = text.len() == 2 * id.len() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !sound {
+        return None;
+    }
+    for (byte, digits) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(id)
+}
+
 const SEGMENT_SUFFIX: &str = ".log";
 const FREE_SUFFIX: &str = ".free";
 /// Enough for any `u64`, so that the order of names is the order of numbers.
@@ -99,6 +120,15 @@ mod tests {
             assert_eq!(LogFile::parse(&file.name()), Some(file));
         }
         assert!(LogFile::Segment(9).name() < LogFile::Segment(10).name());
+    }
+
+    #[test]
+    fn a_store_id_is_read_as_it_was_written() {
+        let id = *b"\x00\x01\xfe\xff0123456789ab";
+        assert_eq!(parse_store_id(&store_id_text(&id)), Some(id));
+        for text in ["", "00", "0001FEFF303132333435363738396162", "zz01feff303132333435363738396162"] {
+            assert_eq!(parse_store_id(text), None, "{text}");
+        }
     }
 
     #[test]
