@@ -1,6 +1,6 @@
 //! What the store's threads, handles and snapshots share.
 
-use crate::blocks::{BlockIndex, SealedBlock};
+use crate::blocks::{BlockIndex, BlocksFile, SealedBlock};
 use crate::commit::{Pipeline, Sequencer};
 use crate::flush::Flusher;
 use crate::health::Health;
@@ -12,7 +12,7 @@ use crate::rollback::Rollbacks;
 use crate::shards::Shards;
 use crate::snapshot::Snapshots;
 use crate::stats::Counters;
-use crate::{Durability, Result};
+use crate::Result;
 use parking_lot::{Mutex, RwLock};
 use shingle_shard::Version;
 use std::path::PathBuf;
@@ -51,8 +51,15 @@ pub(crate) struct Core {
 pub(crate) struct Disk {
     pub(crate) dir: PathBuf,
     pub(crate) manifest: Mutex<Manifest>,
+    pub(crate) blocks: Mutex<BlocksFile>,
     pub(crate) epoch: u64,
     pub(crate) _lock: StoreLock,
+}
+
+impl Disk {
+    pub(crate) fn shard_paths(&self) -> Vec<PathBuf> {
+        self.manifest.lock().shard_dirs(&self.dir)
+    }
 }
 
 impl Core {
@@ -69,15 +76,11 @@ impl Core {
         self.disk.as_ref().map_or(1, |disk| disk.epoch)
     }
 
-    /// Makes every commit that was acknowledged as [`Durability::Buffered`] durable.
+    /// Makes every commit that was acknowledged as [`Durability::Buffered`](crate::Durability::Buffered) durable.
     pub(crate) fn sync(&self) -> Result<()> {
         self.health.check()?;
         let Some(log) = &self.log else { return Ok(()) };
         *self.buffered_since.lock() = None;
         log.lock().sync().map_err(|error| self.health.poison(&error))
-    }
-
-    pub(crate) fn durability(&self) -> Durability {
-        self.options.durability
     }
 }

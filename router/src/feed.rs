@@ -44,7 +44,7 @@ impl ChangeFeed {
     /// not above it, and the floor is checked after each page.
     pub(crate) fn new(snapshot: Snapshot, after: Version) -> Result<Self> {
         let core = snapshot.core();
-        core.rollbacks.check(after, 0)?;
+        core.check_never_removed(after)?;
         let newest = snapshot.version();
         if after > newest {
             return Err(Error::AboveNewest { asked: after, newest });

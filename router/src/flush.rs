@@ -255,11 +255,8 @@ impl Core {
         }
         fail::fail_point!("flush::after_shards");
         let everywhere = self.shards.all().iter().map(|shard| shard.flushed_through()).min().unwrap_or(0);
-        let last_block = {
-            let mut blocks = self.blocks.write();
-            blocks.persist()?;
-            blocks.at_or_below_version(everywhere).map(|block| block.height)
-        };
+        self.persist_blocks()?;
+        let last_block = self.blocks.read().at_or_below_version(everywhere).map(|block| block.height);
         fail::fail_point!("flush::after_blocks");
         if let Some(log) = &self.log {
             log.lock().release(everywhere)?;
@@ -274,6 +271,16 @@ impl Core {
             last_version: everywhere,
         };
         Ok(sum)
+    }
+
+    /// Writes what the block index has learnt since it was written last.
+    pub(crate) fn persist_blocks(&self) -> Result<()> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let mut file = disk.blocks.lock();
+        let news = self.blocks.read().news().to_vec();
+        file.append(&news)?;
+        self.blocks.write().persisted(news.len());
+        Ok(())
     }
 
     /// Frees flushed memory, oldest first, until the budget is kept; the newest versions stay as long as that can be.

@@ -9,6 +9,7 @@ mod blocks;
 mod commit;
 mod core;
 mod create;
+mod durable;
 mod error;
 mod feed;
 mod flush;

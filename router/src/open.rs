@@ -1,6 +1,6 @@
 //! Opening a store: made if there is none, checked against how it was made, recovered from its log.
 
-use crate::blocks::BlockIndex;
+use crate::blocks::{BlockIndex, BlocksFile};
 use crate::commit::{Pipeline, Sequencer};
 use crate::core::{Core, Disk};
 use crate::flush::Flusher;
@@ -22,7 +22,7 @@ use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
 use rustix::process::{Resource, getrlimit};
 use shingle_shard::backend::{Backend, Identity, MemoryBackend, RocksBackend, RocksOptions, RocksShared};
-use shingle_shard::{Shard, ShardOptions, Version};
+use shingle_shard::{Shard, ShardOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -106,12 +106,12 @@ impl Store {
     /// damage; too few open files; I/O. Nothing on disk is changed then.
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Store> {
         options.check()?;
-        let layout = Layout::new(dir);
+        let layout = Layout { dir };
         if !layout.manifest().exists() {
             if !options.create_if_missing {
                 return Err(Error::NotAStore { path: dir.to_owned() });
             }
-            return crate::create::create(&layout, &options);
+            return crate::create::create(&layout, options);
         }
         let lock = StoreLock::acquire(dir)?;
         open_locked(&layout, lock, options)
@@ -142,7 +142,7 @@ impl Store {
             log: None,
             buffered_since: Mutex::new(None),
             boundary: Mutex::new(0),
-            blocks: RwLock::new(BlockIndex::in_memory()),
+            blocks: RwLock::new(BlockIndex::default()),
             snapshots: Snapshots::new(0),
             rollbacks: Rollbacks::default(),
             flusher: Flusher::new(),
@@ -154,15 +154,15 @@ impl Store {
     }
 }
 
-pub(crate) fn open_locked(layout: &Layout, lock: StoreLock, options: OpenOptions) -> Result<Store> {
-    let mut manifest = Manifest::load(layout)?;
+pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions) -> Result<Store> {
+    let mut manifest = Manifest::load(layout.dir)?;
     check_made_as_asked(layout, &manifest, &options)?;
     let rocks = within_file_limit(&options.rocks, manifest.shards.len())?;
-    let paths = manifest.shard_paths(layout);
+    let paths = manifest.shard_dirs(layout.dir);
     if let Some((shard, path)) = paths.iter().enumerate().find(|(_, path)| !path.exists()) {
         return Err(Error::MissingShard { shard, path: path.clone() });
     }
-    let shared = RocksShared::new(&rocks, paths.len());
+    let shared = RocksShared::new(&rocks, paths.len())?;
     let backends = paths
         .par_iter()
         .enumerate()
@@ -173,13 +173,13 @@ pub(crate) fn open_locked(layout: &Layout, lock: StoreLock, options: OpenOptions
         .collect::<Result<Vec<_>>>()?;
     // Every part is there and is this store's: only now is anything written.
     manifest.epoch += 1;
-    manifest.store(layout)?;
+    manifest.store(layout.dir)?;
 
-    let slots = Slots { routing: manifest.routing_key, count: manifest.slots };
+    let slots = manifest.slots();
     let shards = make_shards(backends, &options.router);
-    let log_options = LogOptions::new(manifest.log_path(layout), manifest.store_id, options.router.segment_bytes);
-    let mut replay = Replay::new(shards, BlockIndex::load(layout)?, manifest.epoch, &options.router);
-    let (log, recovered) = Log::open(log_options, options.recover, replay.from(), &mut |frame| replay.frame(frame))?;
+    let (blocks_file, blocks) = BlocksFile::open(layout.dir, manifest.store_id)?;
+    let mut replay = Replay::new(shards, blocks, manifest.epoch, &options.router);
+    let (log, recovered) = Log::open(log_options(layout, &manifest, &options), options.recover, replay.from(), &mut |frame| replay.frame(frame))?;
     let (shards, blocks) = replay.finish()?;
     let flushed = shards.iter().map(Shard::flushed_through).max().unwrap_or(0);
     let visible = recovered.last_version.max(flushed);
@@ -191,13 +191,19 @@ pub(crate) fn open_locked(layout: &Layout, lock: StoreLock, options: OpenOptions
         buffered_since: Mutex::new(None),
         boundary: Mutex::new(visible),
         snapshots: Snapshots::new(manifest.floor),
-        rollbacks: Rollbacks::new(blocks.rollbacks().to_vec()),
+        rollbacks: Rollbacks::default(),
         blocks: RwLock::new(blocks),
         flusher: Flusher::new(),
         health: Health::default(),
         counters: Counters::default(),
         shards: Shards::new(shards, slots, manifest.slot_map.clone()),
-        disk: Some(Disk { layout: layout.clone(), epoch: manifest.epoch, manifest: Mutex::new(manifest), _lock: lock }),
+        disk: Some(Disk {
+            dir: layout.dir.to_owned(),
+            epoch: manifest.epoch,
+            manifest: Mutex::new(manifest),
+            blocks: Mutex::new(blocks_file),
+            _lock: lock,
+        }),
         options: options.router,
     };
     let flush_on_start = core.options.flush_on_start;
@@ -208,9 +214,16 @@ pub(crate) fn open_locked(layout: &Layout, lock: StoreLock, options: OpenOptions
     Ok(store)
 }
 
+pub(crate) fn log_options(layout: &Layout<'_>, manifest: &Manifest, options: &OpenOptions) -> LogOptions {
+    let segment_bytes = options.router.segment_bytes;
+    // Enough to take over from what one full memory budget leaves behind.
+    let recycled_max = options.router.memory_budget_bytes.div_ceil(segment_bytes) as usize + 1;
+    LogOptions { dir: manifest.log_dir(layout.dir), store_id: manifest.store_id, segment_bytes, recycled_max }
+}
+
 fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options) -> Vec<Shard> {
     let memory_hint_bytes = options.memory_budget_bytes as usize / backends.len();
-    let shard_options = ShardOptions { keep_recent_versions: options.keep_recent_versions, memory_hint_bytes };
+    let shard_options = ShardOptions { memory_hint_bytes };
     backends
         .into_iter()
         .enumerate()
@@ -218,15 +231,15 @@ fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options) -> Vec<Shard>
         .collect()
 }
 
-fn check_made_as_asked(layout: &Layout, manifest: &Manifest, options: &OpenOptions) -> Result<()> {
+fn check_made_as_asked(layout: &Layout<'_>, manifest: &Manifest, options: &OpenOptions) -> Result<()> {
     let differs = |what, made_with: String, asked: String| {
-        Err(Error::Mismatch { path: layout.dir().to_owned(), what, made_with, asked })
+        Err(Error::Mismatch { path: layout.dir.to_owned(), what, made_with, asked })
     };
     if let Some(asked) = options.shards.filter(|&asked| asked != manifest.shards.len()) {
         return differs("number of shards", manifest.shards.len().to_string(), asked.to_string());
     }
-    if let Some(asked) = options.slots.filter(|&asked| asked != manifest.slots) {
-        return differs("number of slots", manifest.slots.to_string(), asked.to_string());
+    if let Some(asked) = options.slots.filter(|&asked| asked != manifest.slot_map.slots()) {
+        return differs("number of slots", manifest.slot_map.slots().to_string(), asked.to_string());
     }
     if let Some(asked) = options.routing_key.filter(|&asked| asked != manifest.routing_key) {
         return differs("routing key", manifest.routing_key.to_string(), asked.to_string());

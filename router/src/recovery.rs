@@ -1,10 +1,8 @@
 //! Recovery: what the log holds beyond the shards' files goes into their memtables again.
 
-use crate::blocks::BlockIndex;
-use crate::log::commit_record::{CommitRecord, RollbackPayload};
-use crate::log::{Frame, Kind};
+use crate::blocks::{BlockIndex, RolledBack};
+use crate::log::{CommitRecord, Frame, Kind, RollbackRecord};
 use crate::options::Options;
-use crate::rollback::RolledBack;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use shingle_shard::{Shard, Version};
@@ -57,11 +55,11 @@ impl Replay {
         for (version, payload) in &self.chunk {
             let record = CommitRecord::decode(payload).ok_or_else(|| unreadable(*version))?;
             // A block that the index holds already, or that a rollback in the index has removed since.
-            if let Some(block) = record.block().filter(|_| *version > self.blocks.covers_through()) {
+            if let Some(block) = record.block.filter(|_| *version > self.blocks.covers_through()) {
                 self.blocks.push(block.sealed(*version));
             }
             for (shard, ops) in record.sections() {
-                by_shard.get_mut(shard).ok_or_else(|| unreadable(*version))?.push((*version, ops));
+                by_shard.get_mut(shard as usize).ok_or_else(|| unreadable(*version))?.push((*version, ops));
             }
             self.through = *version;
         }
@@ -90,8 +88,8 @@ impl Replay {
 
     /// Repeats a rollback. One that was cut short is completed; where it was complete, nothing is left to remove.
     fn roll_back(&mut self, frame: Frame<'_>) -> Result<()> {
-        let RollbackPayload { keep, .. } =
-            RollbackPayload::decode(frame.payload).ok_or_else(|| unreadable(frame.version))?;
+        let record = RollbackRecord::decode(frame.payload).ok_or_else(|| unreadable(frame.version))?;
+        let keep = record.keep_version;
         if frame.version > self.blocks.covers_through() {
             self.blocks.roll_back(RolledBack { keep, at: frame.version });
         }

@@ -1,63 +1,44 @@
 //! Rollback: everything above a block is removed, from the shards, the block index and every open snapshot.
 
-use crate::blocks::SealedBlock;
+use crate::blocks::RolledBack;
 use crate::commit::Commit;
 use crate::core::Core;
-use crate::log::commit_record::RollbackPayload;
+use crate::log::RollbackRecord;
 use crate::{Error, Result};
-use parking_lot::RwLock;
 use rayon::prelude::*;
 use shingle_shard::Version;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Versions that a rollback removed: those above `keep` and below `at`, the rollback's own version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RolledBack {
-    pub(crate) keep: Version,
-    pub(crate) at: Version,
-}
-
-/// The rollbacks of this store, oldest first.
+/// How many rollbacks there have been since the store was opened. The versions that they removed are in the block index.
 #[derive(Debug, Default)]
 pub(crate) struct Rollbacks {
     count: AtomicUsize,
-    ranges: RwLock<Vec<RolledBack>>,
 }
 
 impl Rollbacks {
-    pub(crate) fn new(ranges: Vec<RolledBack>) -> Self {
-        Rollbacks { count: AtomicUsize::new(ranges.len()), ranges: RwLock::new(ranges) }
-    }
-
-    /// How many there have been. A snapshot keeps the number that it knew.
+    /// A snapshot keeps the number that it knew: while it stays the same, nothing was removed.
     #[inline]
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
-
-    fn push(&self, rolled_back: RolledBack) {
-        let mut ranges = self.ranges.write();
-        ranges.push(rolled_back);
-        self.count.store(ranges.len(), Ordering::Release);
-    }
-
-    /// Refuses `version` if a rollback after the first `seen` ones has removed it.
-    #[inline]
-    pub(crate) fn check(&self, version: Version, seen: usize) -> Result<()> {
-        if self.count() == seen { Ok(()) } else { self.search(version, seen) }
-    }
-
-    #[cold]
-    fn search(&self, version: Version, seen: usize) -> Result<()> {
-        let ranges = self.ranges.read();
-        match ranges[seen..].iter().find(|range| range.keep < version && version < range.at) {
-            Some(range) => Err(Error::RolledBack { version, to: range.keep }),
-            None => Ok(()),
-        }
-    }
 }
 
 impl Core {
+    /// Refuses a version that a rollback has removed since there were `seen` of them.
+    #[inline]
+    pub(crate) fn check_kept(&self, version: Version, seen: usize) -> Result<()> {
+        if self.rollbacks.count() == seen { Ok(()) } else { self.check_never_removed(version) }
+    }
+
+    /// Refuses a version that any rollback has removed.
+    #[cold]
+    pub(crate) fn check_never_removed(&self, version: Version) -> Result<()> {
+        match self.blocks.read().rolled_back(version) {
+            Some(keep) => Err(Error::RolledBack { version, to: keep }),
+            None => Ok(()),
+        }
+    }
+
     /// Removes every block above `height`, and every commit after that block. Returns the version of the rollback itself, at which the store is as it
     /// was when the block was sealed.
     pub(crate) fn roll_back_to(&self, height: u64) -> Result<Version> {
@@ -67,7 +48,7 @@ impl Core {
             while !sequencer.is_drained() {
                 self.pipeline.published.wait(&mut sequencer);
             }
-            let block = self.blocks.read().at(height);
+            let block = self.blocks.read().at_height(height);
             let newest = self.newest_block().map(|block| block.height);
             let block = block.ok_or(Error::NoSuchHeight { height, newest })?;
             let floor = self.snapshots.floor();
@@ -87,17 +68,17 @@ impl Core {
     /// The rollback is in the log: from here on it happens, now or when the store is opened again.
     ///
     /// 1. New snapshots see what is kept; it stays readable throughout.
-    /// 2. Open snapshots above it are told, before anything that they see goes.
-    /// 3. The block index forgets the blocks.
+    /// 2. The block index forgets the blocks, and notes the versions that go.
+    /// 3. Open snapshots above are told, before anything that they see goes.
     /// 4. The shards remove the versions, each from its memory and its backend.
     pub(crate) fn apply_rollback(&self, commit: &Commit) -> Result<()> {
-        let RollbackPayload { keep, .. } = RollbackPayload::decode(&commit.payload)
-            .ok_or_else(|| self.health.poison(&Error::Closed))?;
+        let record = RollbackRecord::decode(&commit.payload).ok_or(Error::UnreadableCommit { version: commit.version });
+        let keep = record.map_err(|error| self.health.poison(&error))?.keep_version;
         let _no_flush = self.flusher.exclude();
         let mut applied = self.boundary.lock();
         self.visible.store(keep, Ordering::Release);
-        self.rollbacks.push(RolledBack { keep, at: commit.version });
         self.blocks.write().roll_back(RolledBack { keep, at: commit.version });
+        self.rollbacks.count.fetch_add(1, Ordering::Release);
         fail::fail_point!("rollback::before_shards");
         let removed: Result<Vec<u64>, _> =
             self.shards.all().par_iter().map(|shard| shard.rollback(keep, self.epoch())).collect();
@@ -106,10 +87,5 @@ impl Core {
         removed.map_err(|error| self.health.poison(&error.into()))?;
         *applied = commit.version;
         Ok(())
-    }
-
-    /// The blocks of a range of heights.
-    pub(crate) fn block_at(&self, height: u64) -> Option<SealedBlock> {
-        self.blocks.read().at(height)
     }
 }

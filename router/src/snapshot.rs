@@ -118,19 +118,19 @@ impl Snapshot {
                 if version > newest {
                     return Err(Error::AboveNewest { asked: version, newest });
                 }
-                core.rollbacks.check(version, 0)?;
+                core.check_never_removed(version)?;
                 core.snapshots.register(version)?
             }
             At::Height(height) => {
                 let blocks = core.blocks.read();
                 let newest = blocks.newest().ok_or(Error::NoSuchHeight { height, newest: None })?;
-                let at = blocks.at_or_below(height).filter(|_| height <= newest.height);
+                let at = blocks.at_or_below_height(height).filter(|_| height <= newest.height);
                 let block = at.ok_or(Error::NoSuchHeight { height, newest: Some(newest.height) })?;
                 core.snapshots.register(block.version)?
             }
             At::Time(timestamp_ms) => {
                 let blocks = core.blocks.read();
-                let block = blocks.at_time(timestamp_ms).ok_or(Error::NoBlockBefore { timestamp_ms })?;
+                let block = blocks.at_or_before_time(timestamp_ms).ok_or(Error::NoBlockBefore { timestamp_ms })?;
                 core.snapshots.register(block.version)?
             }
         };
@@ -189,7 +189,7 @@ impl Snapshot {
 
     /// Refuses if a rollback has removed the snapshot's version. Called after a read: what was read before a rollback began is whole.
     pub(crate) fn check(&self) -> Result<()> {
-        self.core().rollbacks.check(self.version(), self.open.rollbacks_seen)
+        self.core().check_kept(self.version(), self.open.rollbacks_seen)
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

@@ -1,12 +1,11 @@
 //! An open store, and its threads.
 
-use crate::batch::{Batch, Durability};
+use crate::batch::Batch;
 use crate::blocks::{Block, SealedBlock};
 use crate::commit::{CommitHandle, Lifecycle, Pipeline, Prepared};
 use crate::core::Core;
 use crate::feed::{ChangeFeed, Diff};
 use crate::flush::{Flushed, Flusher};
-use crate::scan::Scan;
 use crate::snapshot::{At, Snapshot};
 use crate::stats::Stats;
 use crate::transaction::{Isolation, Transaction};
@@ -145,13 +144,13 @@ impl Store {
     /// The block of this height.
     #[must_use]
     pub fn block(&self, height: u64) -> Option<SealedBlock> {
-        self.core.blocks.read().at(height)
+        self.core.blocks.read().at_height(height)
     }
 
     /// The blocks whose heights lie in a range, lowest first.
     #[must_use]
     pub fn blocks(&self, heights: impl std::ops::RangeBounds<u64>) -> Vec<SealedBlock> {
-        self.core.blocks.read().range(heights)
+        self.core.blocks.read().range(heights).to_vec()
     }
 
     /// The newest visible version.
@@ -210,7 +209,7 @@ impl Store {
             return Err(Error::Panicked { what });
         }
         self.core.health.check()?;
-        self.core.blocks.write().persist()?;
+        self.core.persist_blocks()?;
         self.core.log.as_ref().map_or(Ok(()), |log| log.lock().close())
     }
 }

@@ -77,7 +77,7 @@ impl Core {
                 rows_sum = rows_sum.wrapping_add(pair_hash(row.version, row.key));
                 misplaced += u64::from(self.shards.number_of(&map, row.key).0 != shard.number());
                 future += u64::from(row.version > newest);
-                rolled_back += u64::from(self.rollbacks.check(row.version, 0).is_err());
+                rolled_back += u64::from(self.check_never_removed(row.version).is_err());
                 if found.rows % ROWS_PER_REPORT == 0 {
                     rows.fetch_add(ROWS_PER_REPORT, Ordering::Relaxed);
                     report();

@@ -21,10 +21,8 @@ pub(crate) use pipeline::Pipeline;
 pub(crate) use prepare::Prepared;
 pub(crate) use sequencer::{Lifecycle, ReadSet, Sequencer};
 
-use crate::blocks::Block;
 use crate::core::Core;
-use crate::log::Kind;
-use crate::log::commit_record::CommitRecord;
+use crate::log::{CommitRecord, Kind};
 use crate::{Durability, Result};
 use rayon::prelude::*;
 use shingle_shard::{Ops, Version};
@@ -57,7 +55,7 @@ impl Commit {
             Kind::Commit => CommitRecord::decode(&self.payload),
             Kind::Rollback | Kind::Close => None,
         };
-        record.into_iter().flat_map(|record| record.sections())
+        record.into_iter().flat_map(|record| record.sections()).map(|(shard, ops)| (shard as usize, ops))
     }
 }
 
@@ -109,7 +107,7 @@ impl Core {
         };
         fail::fail_point!("commit::after_apply");
         if outcome.is_ok() {
-            self.blocks.write().extend(group.iter().filter_map(|commit| commit.block.map(|b| b.sealed(commit.version))));
+            self.add_blocks(group);
             self.visible.store(newest.version, Ordering::Release);
         }
         fail::fail_point!("commit::after_publish");
@@ -141,11 +139,13 @@ impl Core {
         }
         *applied = group.last().map_or(*applied, |newest| newest.version);
     }
-}
 
-/// How a block is committed: [`Block`] with its version.
-impl Block {
-    pub(crate) fn sealed(self, version: Version) -> crate::blocks::SealedBlock {
-        crate::blocks::SealedBlock { height: self.height, timestamp_ms: self.timestamp_ms, version }
+    fn add_blocks(&self, group: &Group) {
+        let sealed = |commit: &Arc<Commit>| commit.block.map(|block| block.sealed(commit.version));
+        if group.iter().any(|commit| commit.block.is_some()) {
+            let mut blocks = self.blocks.write();
+            group.iter().filter_map(sealed).for_each(|block| blocks.push(block));
+        }
     }
 }
+

@@ -2,8 +2,7 @@
 
 use crate::batch::Batch;
 use crate::blocks::Block;
-use crate::log::commit_record::{CommitPayload, RollbackPayload};
-use crate::log::{Frame, Kind, payload_checksum};
+use crate::log::{CommitPayload, Frame, Kind, RollbackRecord, payload_checksum};
 use crate::shards::Shards;
 use crate::{Durability, Error, Result};
 use shingle_shard::{OpsBuf, Version};
@@ -40,14 +39,14 @@ impl Prepared {
             key_hashes.push(hash);
             sections[shard].push(op);
         }
-        let written = sections.iter().map(OpsBuf::as_bytes).enumerate().filter(|(_, ops)| !ops.is_empty());
-        let payload = CommitPayload::encode(block, written.map(|(shard, ops)| (shard as u32, ops)));
+        let written = (0..).zip(&sections).map(|(shard, ops)| (shard, ops.as_bytes())).filter(|(_, ops)| !ops.is_empty());
+        let payload = CommitPayload::encode(block, written);
         let durability = batch.durability().unwrap_or(durability);
         Ok(Prepared { kind: Kind::Commit, checksum: payload_checksum(&payload), payload, key_hashes, block, durability })
     }
 
-    pub(crate) fn rollback(keep: Version, height: u64) -> Self {
-        let payload = RollbackPayload { keep, height }.encode();
+    pub(crate) fn rollback(keep_version: Version, height: u64) -> Self {
+        let payload = RollbackRecord { keep_version, height }.encode().to_vec();
         Prepared {
             kind: Kind::Rollback,
             checksum: payload_checksum(&payload),

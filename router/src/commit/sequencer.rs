@@ -1,10 +1,9 @@
 //! Validation and numbering: the one place where commits are put in order.
 
 use super::{Commit, CommitHandle, Completion, Group, InFlight, Prepared};
-use crate::blocks::{Block, SealedBlock};
+use crate::blocks::{Block, RolledBack, SealedBlock};
 use crate::core::Core;
 use crate::log::Kind;
-use crate::rollback::RolledBack;
 use crate::{Error, Result};
 use shingle_shard::{KeyRange, Version};
 use std::collections::VecDeque;
@@ -157,7 +156,7 @@ impl Core {
     /// 1. Commits in flight are asked before the shards: a commit leaves the former only when it is in the latter.
     /// 2. The lock is held until the transaction has its own number, so that nothing can come between.
     pub(crate) fn validate(&self, sequencer: &mut Sequencer, reads: &ReadSet, checked: Version) -> Result<()> {
-        self.rollbacks.check(reads.at, reads.rollbacks_seen)?;
+        self.check_kept(reads.at, reads.rollbacks_seen)?;
         sequencer.check_rollback(reads.at)?;
         if let Some(key) =
             reads.keys.iter().find(|key| sequencer.in_flight.written_after(self.shards.route(key).key_hash, checked))
