@@ -70,7 +70,7 @@ fn run(state: &mut BlockState, block: &Block, fork: Fork) -> Result<Vec<Receipt>
         .build_mainnet();
     if let Some(root) = block.header.parent_beacon_block_root {
         evm.system_call_commit(BEACON_ROOTS, root.0.into())
-            .map_err(|error| evm_error(error, |reason| InvalidBlock::SystemCall(reason)))?;
+            .map_err(|error| evm_error(error, InvalidBlock::SystemCall))?;
     }
     let mut receipts = Vec::with_capacity(block.transactions.0.len());
     let mut gas_used = 0;

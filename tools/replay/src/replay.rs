@@ -3,7 +3,7 @@
 use crate::case::{self, Case, CaseError, Cases};
 use crate::files;
 use crate::report::{Counts, Failure, FileReport, Report};
-use crate::run::{Outcome, run_case};
+use crate::run::{Outcome, StoreOptions, run_case};
 use crate::stores::Stores;
 use std::io;
 use std::num::NonZero;
@@ -20,13 +20,21 @@ pub struct Options {
     /// Where the stores are made, and left for inspection: `DIR/FILE/CASE`. It has to be new or empty. Without one they
     /// are made among the system's temporary files and removed.
     pub dir: Option<PathBuf>,
+    /// Flush each store after every so many blocks, so that snapshots and rollbacks cut through memory and files alike.
+    /// Without it all is in memory until the store is closed.
+    pub flush_every: Option<NonZero<usize>>,
     /// Cases at a time.
     pub threads: NonZero<usize>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { shards: 8, dir: None, threads: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN) }
+        Self {
+            shards: 8,
+            dir: None,
+            flush_every: None,
+            threads: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+        }
     }
 }
 
@@ -143,6 +151,7 @@ fn play(
     stores: &Stores,
     on_done: &mut dyn FnMut(&Job<'_>, Outcome, usize),
 ) -> Result<(), Error> {
+    let store = StoreOptions { shards: options.shards, flush_every: options.flush_every };
     let next = AtomicUsize::new(0);
     let (sender, outcomes) = mpsc::channel();
     std::thread::scope(|scope| {
@@ -150,8 +159,7 @@ fn play(
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome =
-                        stores.make(job.path, job.name).map(|dir| run_case(job.case, options.shards, dir.path()));
+                    let outcome = stores.make(job.path, job.name).map(|dir| run_case(job.case, store, dir.path()));
                     // Nobody listens once a directory could not be made: the replay is over.
                     if sender.send((job, outcome)).is_err() {
                         return;

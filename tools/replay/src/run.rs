@@ -2,7 +2,7 @@
 
 use crate::block::Block;
 use crate::case::{Case, CaseBlock};
-use crate::chain::Chain;
+use crate::chain::{Chain, Imported};
 use crate::execute::ExecuteError;
 use crate::genesis::genesis_batch;
 use crate::header::Header;
@@ -11,6 +11,7 @@ use crate::report::{BlockId, Counts, Failure};
 use crate::state::{ROUTING_KEY_LEN, StateError};
 use crate::verify::{Expected, verify};
 use shingle::{Database, RoutingKey};
+use std::num::NonZero;
 use std::path::Path;
 
 /// What became of a case.
@@ -20,40 +21,48 @@ pub(crate) struct Outcome {
     pub(crate) failures: Vec<Failure>,
 }
 
-/// Why a case ended early.
-enum Stop {
-    State(StateError),
-    Failure(Failure),
-}
+/// Why a case ended early: the failure after which nothing that follows would mean anything.
+struct Stop(Box<Failure>);
 
 impl From<StateError> for Stop {
     fn from(error: StateError) -> Self {
-        Self::State(error)
+        failure("store", "no error", error).into()
     }
 }
 
 impl From<shingle::Error> for Stop {
     fn from(error: shingle::Error) -> Self {
-        Self::State(error.into())
+        StateError::from(error).into()
     }
 }
 
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self(Box::new(failure))
+    }
+}
+
+/// How each case's store is made and used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoreOptions {
+    pub(crate) shards: usize,
+    pub(crate) flush_every: Option<NonZero<usize>>,
+}
+
 /// Runs a case on a new store in `dir`.
-pub(crate) fn run_case(case: &Case, shards: usize, dir: &Path) -> Outcome {
+pub(crate) fn run_case(case: &Case, options: StoreOptions, dir: &Path) -> Outcome {
     let mut outcome = Outcome::default();
     outcome.counts.cases = 1;
     outcome.counts.blocks = case.blocks.len() as u64;
-    match try_run(case, shards, dir, &mut outcome) {
-        Ok(()) => {}
-        Err(Stop::Failure(failure)) => outcome.failures.push(failure),
-        Err(Stop::State(error)) => outcome.failures.push(failure("store", "no error", error)),
+    if let Err(Stop(failure)) = try_run(case, options, dir, &mut outcome) {
+        outcome.failures.push(*failure);
     }
     outcome
 }
 
-fn try_run(case: &Case, shards: usize, dir: &Path, outcome: &mut Outcome) -> Result<(), Stop> {
-    let db = open(dir, shards)?;
-    let headers = play(case, db.clone(), outcome)?;
+fn try_run(case: &Case, options: StoreOptions, dir: &Path, outcome: &mut Outcome) -> Result<(), Stop> {
+    let db = open(dir, options.shards)?;
+    let headers = play(case, options, &db, outcome)?;
     let expected = Expected {
         headers: &headers,
         head: case.last_block_hash.0,
@@ -62,7 +71,7 @@ fn try_run(case: &Case, shards: usize, dir: &Path, outcome: &mut Outcome) -> Res
     };
     examine(&db, &expected, outcome)?;
     db.close()?;
-    let reopened = open(dir, shards)?;
+    let reopened = open(dir, options.shards)?;
     examine(&reopened, &expected, outcome)?;
     Ok(reopened.close()?)
 }
@@ -79,12 +88,18 @@ fn examine(db: &Database, expected: &Expected<'_>, outcome: &mut Outcome) -> Res
 }
 
 /// Plays the blocks onto the store: the headers of the chain that it ends with.
-fn play(case: &Case, db: Database, outcome: &mut Outcome) -> Result<Vec<Header>, Stop> {
-    let genesis = case.genesis().map_err(|error| Stop::Failure(failure("genesis block", "a block", error)))?;
+fn play(case: &Case, options: StoreOptions, db: &Database, outcome: &mut Outcome) -> Result<Vec<Header>, Stop> {
+    let genesis = case.genesis().map_err(|error| failure("genesis block", "a block", error))?;
     let id = block_id(&genesis);
     let batch = genesis_batch(&case.pre, &genesis);
-    let mut chain = Chain::start(db, case.network, genesis, batch).map_err(|error| stop(error, Some(id)))?;
-    let played = case.blocks.iter().try_for_each(|block| import(&mut chain, block, outcome));
+    let mut chain = Chain::start(db.clone(), case.network, genesis, batch).map_err(|error| stop(error, Some(id)))?;
+    let played = case.blocks.iter().enumerate().try_for_each(|(index, block)| {
+        import(&mut chain, block, outcome)?;
+        if options.flush_every.is_some_and(|every| (index + 1) % every == 0) {
+            db.flush()?;
+        }
+        Ok(())
+    });
     let tally = chain.tally();
     outcome.counts.blocks_executed = tally.blocks_executed;
     outcome.counts.reorganisations = tally.reorganisations;
@@ -95,14 +110,14 @@ fn play(case: &Case, db: Database, outcome: &mut Outcome) -> Result<Vec<Header>,
 fn import(chain: &mut Chain, block: &CaseBlock, outcome: &mut Outcome) -> Result<(), Stop> {
     let id = || Block::decode(&block.rlp.0).ok().as_ref().map(block_id);
     match (chain.import(&block.rlp.0), block.is_invalid()) {
-        (Ok(_), false) => Ok(()),
+        // One that is put aside is not executed, so what is wrong with it shows if its branch becomes the heaviest.
+        (Ok(_), false) | (Ok(Imported::Aside), true) => Ok(()),
         (Err(ExecuteError::Invalid(_)), true) => {
             outcome.counts.blocks_refused += 1;
             chain.verify_head().map_err(|error| stop(error, id()))
         }
         (Ok(imported), true) => {
-            let failure = Failure { block: id(), ..failure("import", "a refusal", format!("{imported:?}")) };
-            Err(Stop::Failure(failure))
+            Err(Failure { block: id(), ..failure("import", "a refusal", format!("{imported:?}")) }.into())
         }
         (Err(error), _) => Err(stop(error, id())),
     }
@@ -110,11 +125,11 @@ fn import(chain: &mut Chain, block: &CaseBlock, outcome: &mut Outcome) -> Result
 
 fn stop(error: ExecuteError, block: Option<BlockId>) -> Stop {
     let failure = match error {
-        ExecuteError::State(error) => return Stop::State(error),
+        ExecuteError::State(error) => return error.into(),
         ExecuteError::Invalid(InvalidBlock::Field { field, header, computed }) => failure(field, header, computed),
         ExecuteError::Invalid(error) => failure("import", "a valid block", error),
     };
-    Stop::Failure(Failure { block, ..failure })
+    Failure { block, ..failure }.into()
 }
 
 fn block_id(block: &Block) -> BlockId {

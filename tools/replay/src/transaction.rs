@@ -147,3 +147,69 @@ impl Decodable for Transactions {
         Ok(Self(transactions))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fork::Network;
+    use alloy_primitives::{address, hex};
+
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+    /// The example of EIP-155.
+    const EXAMPLE: [u8; 110] = hex!(
+        "f86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc2195"
+        "fe537567866003e1a15d3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83"
+    );
+
+    fn decode(encoded: &[u8]) -> alloy_rlp::Result<Transaction> {
+        Transaction::decode_in_block(&mut &*encoded)
+    }
+
+    fn fork(name: &str) -> Result<Fork, String> {
+        Ok(Network::parse(name).ok_or_else(|| name.to_owned())?.fork_at(0, 0))
+    }
+
+    #[test]
+    fn the_sender_of_the_standards_example_is_recovered() -> TestResult {
+        let transaction = decode(&EXAMPLE)?;
+        assert_eq!(transaction.encoded.as_ref(), EXAMPLE);
+        assert_eq!((transaction.env.chain_id, transaction.env.nonce, transaction.env.gas_limit), (Some(1), 9, 21_000));
+        let sender = address!("0x9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f");
+        assert_eq!(transaction.sender(fork("Berlin")?)?, sender);
+        assert!(transaction.sender(fork("Homestead")?).is_err(), "chain ids came later");
+        Ok(())
+    }
+
+    #[test]
+    fn another_nonce_is_another_sender() -> TestResult {
+        let mut changed = EXAMPLE;
+        changed[2] += 1;
+        let [sender, other] = [&EXAMPLE, &changed].map(|encoded| decode(encoded)?.sender(fork("Berlin")?).map_err(Box::<dyn std::error::Error>::from));
+        assert_ne!(sender?, other?);
+        Ok(())
+    }
+
+    #[test]
+    fn the_higher_of_two_signatures_is_refused() -> TestResult {
+        const ORDER: U256 = uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);
+        let mut transaction = decode(&EXAMPLE)?;
+        let sender = transaction.sender(fork("Berlin")?)?;
+        transaction.s = ORDER - transaction.s;
+        transaction.odd_y = !transaction.odd_y;
+        assert!(matches!(transaction.sender(fork("Berlin")?), Err(TransactionError::Signature)));
+        transaction.env.chain_id = None;
+        assert_eq!(transaction.sender(fork("Frontier")?)?, sender, "it was fine at first");
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_transaction_is_refused() {
+        for length in 0..EXAMPLE.len() {
+            assert!(decode(&EXAMPLE[..length]).is_err(), "cut to {length} bytes");
+        }
+        assert!(decode(&[0x81, 0x80]).is_err(), "an unknown type");
+        assert!(decode(&[0x80]).is_err(), "no type");
+        assert!(decode(&[0x82, 0x02, 0x80]).is_err(), "a type without fields");
+    }
+}
