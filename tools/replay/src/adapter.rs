@@ -18,7 +18,7 @@
 //! ```
 
 use crate::state::{self, StateError};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;
 use revm::database_interface::DBErrorMarker;
@@ -58,7 +58,9 @@ impl DatabaseRef for SnapshotState {
     fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StateError> {
         let code = state::code(&self.snapshot, code_hash)?;
         let code = code.ok_or_else(|| state::layout(&state::code_key(code_hash), "an account's code is missing"))?;
-        Ok(Bytecode::new_raw(code.into()))
+        let code = Bytes::from(code);
+        // Before London a contract could begin like a delegation (EIP-7702) without being one.
+        Ok(Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code)))
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StateError> {

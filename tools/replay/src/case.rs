@@ -3,7 +3,6 @@
 //! Blocks are taken from their RLP, as a node gets them; the same content in JSON is left alone.
 
 use crate::block::Block;
-use crate::fork::Network;
 use crate::state::Account;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use serde::{Deserialize, Deserializer, de};
@@ -19,9 +18,8 @@ pub(crate) type Cases = BTreeMap<String, Case>;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Case {
-    /// The rules.
-    #[serde(deserialize_with = "network")]
-    pub(crate) network: Network,
+    /// The name of its rules.
+    pub(crate) network: String,
     /// The state that the chain starts from.
     pub(crate) pre: Accounts,
     /// Its first block.
@@ -47,7 +45,7 @@ pub(crate) struct CaseBlock {
     pub(crate) rlp: Hex<Bytes>,
     /// Everything else; a key that starts with `expectException` says that the block is to be refused.
     #[serde(flatten)]
-    rest: BTreeMap<String, serde::de::IgnoredAny>,
+    rest: BTreeMap<String, de::IgnoredAny>,
 }
 
 impl CaseBlock {
@@ -105,23 +103,22 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Hex<T> {
     }
 }
 
-fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Network, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    Network::parse(&name).ok_or_else(|| de::Error::custom(format_args!("the network {name} is not known")))
-}
-
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CaseError {
     /// The file system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// It is not a file of test chains, or of a network that is not known.
+    /// It is not a file of test chains.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    /// It has no chains.
+    #[error("it has no chains")]
+    Empty,
 }
 
 /// Reads a file of test chains.
 pub(crate) fn read(path: &Path) -> Result<Cases, CaseError> {
-    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+    let cases = serde_json::from_slice::<Cases>(&std::fs::read(path)?)?;
+    if cases.is_empty() { Err(CaseError::Empty) } else { Ok(cases) }
 }

@@ -101,7 +101,8 @@ mod tests {
 
     fn touched(nonce: u64, slots: &[(u64, u64, u64)]) -> Touched {
         let code = Bytecode::new_raw([0x60, 0x00].into());
-        let info = AccountInfo { nonce, code_hash: keccak256([0x60, 0x00]), code: Some(code), ..AccountInfo::default() };
+        let info =
+            AccountInfo { nonce, code_hash: keccak256([0x60, 0x00]), code: Some(code), ..AccountInfo::default() };
         let slot = |&(slot, before, after): &(u64, u64, u64)| {
             let [slot, before, after] = [slot, before, after].map(U256::from);
             (slot, EvmStorageSlot::new_changed(before, after, TransactionId::ZERO))

@@ -2,7 +2,7 @@
 
 use crate::case::{self, Case, CaseError, Cases};
 use crate::files;
-use crate::report::{Counts, Failure, FileReport, Report};
+use crate::report::{Failure, FileReport, Report, Totals};
 use crate::run::{Outcome, StoreOptions, run_case};
 use crate::stores::Stores;
 use std::io;
@@ -49,10 +49,8 @@ pub struct Progress<'a> {
     pub cases_done: usize,
     /// Cases in all.
     pub cases_total: usize,
-    /// Failures up to now.
-    pub failures: usize,
     /// Figures up to now.
-    pub counts: Counts,
+    pub totals: Totals,
 }
 
 /// Why nothing was replayed, or not to the end. A chain that fails is not an error: the report says so.
@@ -87,19 +85,11 @@ pub fn run(paths: &[PathBuf], options: &Options, on_progress: &mut dyn FnMut(Pro
     let mut report = Report { shards: options.shards, files: unread(&files, &read), ..Report::default() };
     play(&jobs, options, &stores, &mut |job, outcome, done| {
         add(&mut report.files[job.file], job, outcome);
-        let mut counts = Counts::default();
-        report.files.iter().for_each(|file| counts += file.counts);
-        let failures = report.failures().count();
-        on_progress(Progress {
-            path: job.path,
-            case: job.name,
-            cases_done: done,
-            cases_total: jobs.len(),
-            failures,
-            counts,
-        });
+        report.add_up();
+        let (cases_done, cases_total) = (done, jobs.len());
+        on_progress(Progress { path: job.path, case: job.name, cases_done, cases_total, totals: report.totals });
     })?;
-    report.total();
+    report.add_up();
     report.elapsed_ms = started.elapsed().as_millis() as u64;
     Ok(report)
 }

@@ -20,7 +20,7 @@ pub struct Report {
 
 impl Report {
     /// Adds the files up.
-    pub(crate) fn total(&mut self) {
+    pub(crate) fn add_up(&mut self) {
         self.totals = Totals::default();
         for file in &self.files {
             self.totals.files += 1;

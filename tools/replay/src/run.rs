@@ -4,6 +4,7 @@ use crate::block::Block;
 use crate::case::{Case, CaseBlock};
 use crate::chain::{Chain, Imported};
 use crate::execute::ExecuteError;
+use crate::fork::Network;
 use crate::genesis::genesis_batch;
 use crate::header::Header;
 use crate::invalid::InvalidBlock;
@@ -91,8 +92,10 @@ fn examine(db: &Database, expected: &Expected<'_>, outcome: &mut Outcome) -> Res
 fn play(case: &Case, options: StoreOptions, db: &Database, outcome: &mut Outcome) -> Result<Vec<Header>, Stop> {
     let genesis = case.genesis().map_err(|error| failure("genesis block", "a block", error))?;
     let id = block_id(&genesis);
+    let network =
+        Network::parse(&case.network).ok_or_else(|| failure("network", "one that is known", &case.network))?;
     let batch = genesis_batch(&case.pre, &genesis);
-    let mut chain = Chain::start(db.clone(), case.network, genesis, batch).map_err(|error| stop(error, Some(id)))?;
+    let mut chain = Chain::start(db.clone(), network, genesis, batch).map_err(|error| stop(error, Some(id)))?;
     let played = case.blocks.iter().enumerate().try_for_each(|(index, block)| {
         import(&mut chain, block, outcome)?;
         if options.flush_every.is_some_and(|every| (index + 1) % every == 0) {

@@ -185,7 +185,8 @@ mod tests {
     fn another_nonce_is_another_sender() -> TestResult {
         let mut changed = EXAMPLE;
         changed[2] += 1;
-        let [sender, other] = [&EXAMPLE, &changed].map(|encoded| decode(encoded)?.sender(fork("Berlin")?).map_err(Box::<dyn std::error::Error>::from));
+        let [sender, other] = [&EXAMPLE, &changed]
+            .map(|encoded| decode(encoded)?.sender(fork("Berlin")?).map_err(Box::<dyn std::error::Error>::from));
         assert_ne!(sender?, other?);
         Ok(())
     }
