@@ -149,3 +149,117 @@ pub(crate) fn ommers(
 fn rule(holds: bool, broken: &'static str) -> Result<(), InvalidBlock> {
     if holds { Ok(()) } else { Err(InvalidBlock::Rule(broken)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fork::Network;
+    use crate::transaction::Transactions;
+    use alloy_primitives::{Address, Bloom, Bytes};
+    use alloy_trie::EMPTY_ROOT_HASH;
+
+    fn fork(name: &str) -> Fork {
+        Network::parse(name).expect("a network that is known").fork_at(0, 0)
+    }
+
+    /// A header of before London.
+    fn plain(number: u64, parent_hash: B256) -> Header {
+        Header {
+            parent_hash,
+            ommers_hash: header::NO_OMMERS,
+            beneficiary: Address::ZERO,
+            state_root: EMPTY_ROOT_HASH,
+            transactions_root: EMPTY_ROOT_HASH,
+            receipts_root: EMPTY_ROOT_HASH,
+            logs_bloom: Bloom::ZERO,
+            difficulty: U256::from(1),
+            number,
+            gas_limit: 30_000_000,
+            gas_used: 0,
+            timestamp: number * 12,
+            extra_data: Bytes::new(),
+            mix_hash: B256::ZERO,
+            nonce: B64::ZERO,
+            base_fee_per_gas: None,
+            withdrawals_root: None,
+            blob_gas_used: None,
+            excess_blob_gas: None,
+            parent_beacon_block_root: None,
+        }
+    }
+
+    fn next_base_fee(gas_limit: u64, gas_used: u64, before: u64) -> u64 {
+        let parent = Header { gas_limit, gas_used, base_fee_per_gas: Some(before), ..plain(1, B256::ZERO) };
+        base_fee(Ruled { header: &parent, fork: fork("London") })
+    }
+
+    #[test]
+    fn the_base_fee_follows_the_gas_used() {
+        assert_eq!(next_base_fee(30_029_122, 30_025_257, 1_000_000_000), 1_124_967_822, "mainnet's block 12965001");
+        assert_eq!(next_base_fee(30_000_000, 15_000_000, 1_000), 1_000);
+        assert_eq!(next_base_fee(30_000_000, 0, 1_000), 875);
+        assert_eq!(next_base_fee(30_000_000, 15_000_001, 7), 8, "it rises by one at least");
+        assert_eq!(next_base_fee(30_000_000, 14_999_999, 7), 7);
+        assert_eq!(next_base_fee(30_000_000, 30_000_000, u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn london_begins_with_a_gwei_and_twice_the_gas_limit() {
+        let parent = plain(4, B256::ZERO);
+        let first = Header { gas_limit: 60_000_000, base_fee_per_gas: Some(1_000_000_000), ..plain(5, parent.hash()) };
+        let berlin = Ruled { header: &parent, fork: fork("Berlin") };
+        assert!(header(Ruled { header: &first, fork: fork("London") }, berlin).is_ok());
+        let undoubled = Header { gas_limit: 30_000_000, ..first.clone() };
+        assert!(header(Ruled { header: &undoubled, fork: fork("London") }, berlin).is_err());
+        assert!(header(Ruled { header: &first, fork: fork("Berlin") }, berlin).is_err(), "no base fee in Berlin");
+    }
+
+    #[test]
+    fn excess_blob_gas_builds_up_above_the_target() {
+        let after = |excess, used| {
+            excess_blob_gas(&Header {
+                excess_blob_gas: Some(excess),
+                blob_gas_used: Some(used),
+                ..plain(1, B256::ZERO)
+            })
+        };
+        assert_eq!(after(0, 3 * GAS_PER_BLOB), 0);
+        assert_eq!(after(0, 6 * GAS_PER_BLOB), 3 * GAS_PER_BLOB);
+        assert_eq!(after(3 * GAS_PER_BLOB, 0), 0);
+        assert_eq!(excess_blob_gas(&plain(1, B256::ZERO)), 0, "the first block of Cancun");
+    }
+
+    /// Checks uncles of the block after a chain of ten.
+    fn check_ommers(ommers: impl FnOnce(&[Header]) -> Vec<Header>) -> Result<(), InvalidBlock> {
+        let mut chain = vec![plain(0, B256::ZERO)];
+        for number in 1..=10 {
+            chain.push(plain(number, chain[chain.len() - 1].hash()));
+        }
+        let ancestors = chain.iter().rev().take(OMMER_GENERATIONS);
+        let ancestors = ancestors.map(|header| Ancestor { hash: header.hash(), header, ommers: &[] });
+        let head = plain(11, chain[10].hash());
+        let (transactions, ommers, withdrawals) = (Transactions::default(), ommers(&chain), None);
+        let block = Block { hash: head.hash(), header: head, transactions, ommers, withdrawals };
+        super::ommers(&block, &ancestors.collect::<Vec<_>>(), |_| fork("Berlin"))
+    }
+
+    #[test]
+    fn uncles_are_young_relatives_named_once() {
+        let uncle = |chain: &[Header], number: usize| Header {
+            beneficiary: Address::with_last_byte(1),
+            ..plain(number as u64, chain[number - 1].hash())
+        };
+        assert!(check_ommers(|_| vec![]).is_ok());
+        assert!(check_ommers(|chain| vec![uncle(chain, 10), uncle(chain, 5)]).is_ok(), "one and six generations");
+        assert!(check_ommers(|chain| vec![uncle(chain, 4)]).is_err(), "too old");
+        assert!(check_ommers(|chain| vec![uncle(chain, 11)]).is_err(), "a sibling");
+        assert!(check_ommers(|chain| vec![chain[9].clone()]).is_err(), "an ancestor");
+        assert!(check_ommers(|chain| vec![uncle(chain, 9), uncle(chain, 9)]).is_err(), "twice");
+        assert!(check_ommers(|chain| vec![uncle(chain, 8), uncle(chain, 9), uncle(chain, 10)]).is_err(), "three");
+        assert!(
+            check_ommers(|chain| vec![Header { parent_hash: B256::ZERO, ..uncle(chain, 9) }]).is_err(),
+            "a stranger"
+        );
+        assert!(check_ommers(|chain| vec![Header { gas_limit: 1, ..uncle(chain, 9) }]).is_err(), "breaks a rule");
+    }
+}
