@@ -149,7 +149,7 @@ pub(crate) struct ScanArgs {
 Example:
   shingle verify --dir /srv/node/state
 
-Exits with 1 if anything is damaged. It changes nothing.")]
+Exits with 1 if anything is damaged. It repairs nothing.")]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
