@@ -1,7 +1,8 @@
 //! How a store is opened or made.
 
+use crate::Database;
 use crate::config::{Compression, Config};
-use shingle_router::{Durability, RoutingKey};
+use shingle_router::{Durability, OpenOptions, Recover, Result, RoutingKey, Store};
 use std::path::PathBuf;
 
 /// Collects what a store is opened with. What is not set is as the store was made, or the default for a new one.
@@ -164,4 +165,42 @@ with! {
     with_buffered_sync_ms(log.buffered_sync_ms: u64);
     /// Sets `log.batch_bytes_max`.
     with_batch_bytes_max(log.batch_bytes_max: u64);
+}
+
+/// Opening.
+impl Builder {
+    /// Opens the store, or makes it.
+    ///
+    /// # Errors
+    /// By [`ErrorKind`](crate::ErrorKind): `InvalidArgument` for a setting out of bounds, or a directory that holds something else; `Mismatch` for a
+    /// store that was made otherwise; `NotAStore` if there is none and none is to be made; `Locked` while another process has it open;
+    /// `Damaged`; `TooManyOpenFiles`; `NoSpace`; `Io`. Nothing on disk is changed then.
+    pub fn open(self) -> Result<Database> {
+        let path = self.path.clone();
+        Store::open(&path, self.options()?).map(Database::new)
+    }
+
+    /// Makes a store that lives in memory and is gone when it is closed. The path is not used.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a setting out of bounds.
+    pub fn in_memory(self) -> Result<Database> {
+        Store::in_memory(&self.options()?).map(Database::new)
+    }
+
+    fn options(self) -> Result<OpenOptions> {
+        self.config.validate()?;
+        let router = self.config.router();
+        Ok(OpenOptions {
+            shards: self.shards,
+            slots: self.slots,
+            routing_key: self.routing_key,
+            shard_dirs: self.shard_dirs,
+            log_dir: self.log_dir,
+            create_if_missing: self.create_if_missing,
+            recover: if self.recover_to_last_good { Recover::ToLastGood } else { Recover::Strict },
+            rocks: self.config.rocksdb,
+            router,
+        })
+    }
 }

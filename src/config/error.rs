@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration.
 
-use shingle_shard::backend::rocks::OptionError;
+use shingle_shard::backend::OptionError;
 use std::path::PathBuf;
 use std::sync::Arc;
 

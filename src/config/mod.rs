@@ -13,11 +13,12 @@ pub use error::ConfigError;
 pub use flush::FlushConfig;
 pub use log::LogConfig;
 pub use preset::Preset;
-pub use shingle_shard::backend::rocks::{Compression, RocksOptions};
+pub use shingle_shard::backend::{Compression, RocksOptions};
 
 use serde::{Deserialize, Serialize};
 use shingle_router::Durability;
 use std::path::Path;
+use std::time::Duration;
 
 /// Every setting of a store that may change from one opening to the next. What is fixed when a store is made (shards, slots,
 /// routing key, directories) is the [`Builder`](crate::Builder)'s.
@@ -106,6 +107,22 @@ impl Config {
     #[must_use]
     pub fn memtable_bytes(&self) -> u64 {
         self.rocksdb.write_buffer_size.saturating_mul(u64::from(self.rocksdb.max_write_buffer_number))
+    }
+
+    /// What the router reads of it.
+    pub(crate) fn router(&self) -> shingle_router::Options {
+        shingle_router::Options {
+            durability: self.durability,
+            batch_bytes_max: self.log.batch_bytes_max as usize,
+            buffered_sync: Duration::from_millis(self.log.buffered_sync_ms),
+            segment_bytes: self.log.segment_bytes,
+            write_buffer_bytes: self.rocksdb.write_buffer_size,
+            memory_budget_bytes: self.memtable_bytes(),
+            keep_recent_versions: self.flush.keep_recent_versions,
+            flush_interval: Some(self.flush.interval_secs).filter(|&secs| secs > 0).map(Duration::from_secs),
+            blocks_per_flush: Some(self.flush.blocks_per_flush).filter(|&blocks| blocks > 0),
+            flush_on_start: self.flush.flush_on_start,
+        }
     }
 
     /// Refuses a value out of its bound, and settings that contradict each other. Opening a store does it too.
