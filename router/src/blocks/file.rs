@@ -84,7 +84,8 @@ impl BlocksFile {
                 .ok_or_else(|| blocks.damaged(offset, "an entry does not match its checksum"))
         });
         let decoded = decoded.collect::<Result<Vec<_>>>()?;
-        let index = BlockIndex::from_blocks(decoded).ok_or_else(|| blocks.damaged(ENTRIES_AT, "entries are out of order"))?;
+        let index =
+            BlockIndex::from_blocks(decoded).ok_or_else(|| blocks.damaged(ENTRIES_AT, "entries are out of order"))?;
         blocks.count = index.as_slice().len();
         Ok((blocks, index))
     }
@@ -272,7 +273,11 @@ mod tests {
         }
         for bytes in [0, 10, HEADER_BYTES, whole.len() - 1] {
             std::fs::write(&path, &whole[..bytes]).expect("a writable file");
-            assert_eq!(read(dir.path()).map_err(|error| error.kind()), Err(ErrorKind::Damaged), "{bytes} bytes are left");
+            assert_eq!(
+                read(dir.path()).map_err(|error| error.kind()),
+                Err(ErrorKind::Damaged),
+                "{bytes} bytes are left"
+            );
         }
         Ok(())
     }
