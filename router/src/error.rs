@@ -266,6 +266,20 @@ pub enum Error {
     /// The store was closed.
     #[error("the store is closed; open it again")]
     Closed,
+    /// The log holds a record that this build cannot read although its checksum is right.
+    #[error("the commit log's record of version {version} cannot be read by this version of the program; use the one that wrote it")]
+    UnreadableCommit {
+        /// The version that the record has.
+        version: Version,
+    },
+    /// A thread could not be started.
+    #[error("the thread {name} could not be started: {source}")]
+    Thread {
+        /// The thread's name.
+        name: &'static str,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
     /// A panic inside the store ended one of its threads.
     #[error("a thread of the store ended unexpectedly: {what}")]
     Panicked {
@@ -312,12 +326,13 @@ impl Error {
             | Error::ManifestDamaged { .. }
             | Error::BlocksDamaged { .. }
             | Error::Damaged { .. }
+            | Error::UnreadableCommit { .. }
             | Error::MissingShard { .. } => ErrorKind::Damaged,
             Error::NoSpace { .. } => ErrorKind::NoSpace,
             Error::TooFewFiles { .. } | Error::TooManyOpenFiles { .. } => ErrorKind::TooManyOpenFiles,
             Error::Poisoned { .. } => ErrorKind::Poisoned,
             Error::Closed => ErrorKind::Closed,
-            Error::Io { .. } | Error::Panicked { .. } => ErrorKind::Io,
+            Error::Io { .. } | Error::Panicked { .. } | Error::Thread { .. } => ErrorKind::Io,
         }
     }
 
@@ -346,7 +361,10 @@ fn is_out_of_files(error: &io::Error) -> bool {
 
 fn kind_of_shard(error: &shingle_shard::Error) -> ErrorKind {
     match error {
-        shingle_shard::Error::KeyLength { .. } | shingle_shard::Error::ValueLength { .. } => ErrorKind::InvalidArgument,
+        shingle_shard::Error::KeyLength { .. }
+        | shingle_shard::Error::ValueLength { .. }
+        | shingle_shard::Error::Option(_) => ErrorKind::InvalidArgument,
+        shingle_shard::Error::StaleEpoch { .. } => ErrorKind::Locked,
         shingle_shard::Error::Damaged { .. } => ErrorKind::Damaged,
         shingle_shard::Error::Foreign { .. } => ErrorKind::Mismatch,
         shingle_shard::Error::NoSpace { .. } => ErrorKind::NoSpace,

@@ -54,6 +54,11 @@ impl Layout<'_> {
         self.dir.join("MANIFEST.new")
     }
 
+    /// While it is there and the manifest is not, the store is being made.
+    pub(crate) fn creating(&self) -> PathBuf {
+        self.dir.join("CREATING")
+    }
+
     pub(crate) fn lock(&self) -> PathBuf {
         self.dir.join("LOCK")
     }

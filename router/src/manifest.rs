@@ -7,6 +7,7 @@ use crate::slot::{RoutingKey, SHARDS_MAX, SLOTS_MAX, SlotMap, Slots};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use shingle_shard::Version;
+use shingle_shard::backend::Identity;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub(crate) const HASH: &str = "xxh3_64";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) store_id: StoreId,
+    /// How often the store was opened. Backends refuse writes of an earlier opening.
+    pub(crate) epoch: u64,
     pub(crate) routing_key: RoutingKey,
     /// Each shard's directory, by number; relative to the store's where it lies inside.
     pub(crate) shards: Vec<PathBuf>,
@@ -35,6 +38,7 @@ pub(crate) struct Manifest {
 struct Written {
     format: u32,
     store_id: String,
+    epoch: u64,
     hash: String,
     slots: u32,
     routing_key: RoutingKey,
@@ -79,9 +83,14 @@ impl Manifest {
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))
     }
 
-    /// The directory of a shard of the store in `dir`.
-    pub(crate) fn shard_dir(&self, dir: &Path, shard: usize) -> PathBuf {
-        dir.join(&self.shards[shard])
+    /// The directories of the shards of the store in `dir`, by number.
+    pub(crate) fn shard_dirs(&self, dir: &Path) -> Vec<PathBuf> {
+        self.shards.iter().map(|shard| dir.join(shard)).collect()
+    }
+
+    /// What the instance of a shard must say that it is.
+    pub(crate) fn identity(&self, shard: usize) -> Identity {
+        Identity { store: store_id_text(&self.store_id), shard: shard as u32, format: FORMAT }
     }
 
     /// The directory of the log of the store in `dir`.
@@ -98,6 +107,7 @@ impl Manifest {
         let written = Written {
             format: FORMAT,
             store_id: store_id_text(&self.store_id),
+            epoch: self.epoch,
             hash: HASH.to_owned(),
             slots: self.slot_map.slots(),
             routing_key: self.routing_key,
@@ -158,6 +168,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest> {
     let written: Written = serde_json::from_str(&json).map_err(unreadable)?;
     let manifest = Manifest {
         store_id: parse_store_id(&written.store_id).ok_or_else(|| damaged("the store id is no id".to_owned()))?,
+        epoch: written.epoch,
         routing_key: written.routing_key,
         shards: written.shards,
         log_dir: written.log_dir,

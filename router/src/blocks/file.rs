@@ -9,14 +9,15 @@
 //!     32      8  count: how many entries the file has
 //!     40      8  checksum of the bytes before
 //!     48   4048  0
-//!   4096     32  entry 0, entry 1, …
+//!   4096     40  entry 0, entry 1, …
 //!
-//! entry := height (u64) │ timestamp in ms (u64) │ version (u64) │ checksum of the bytes before, seeded with the store id and the entry's number
+//! entry := 1 (u64) │ height (u64) │ timestamp in ms (u64) │ version (u64) │ checksum      a block was sealed
+//!        | 2 (u64) │ version kept (u64) │ 0 (u64)         │ version (u64) │ checksum      everything above a version was rolled back
 //! ```
-//! All numbers are little-endian. Entries are written and synced before the count that covers them, so that what the
+//! All numbers are little-endian. A checksum is that of the bytes before, seeded with the store id and the entry's number. Entries are written and synced before the count that covers them, so that what the
 //! count covers is whole, and what it does not cover is nothing. The header fits one sector and is overwritten in place.
 
-use super::{BlockIndex, SealedBlock};
+use super::{BlockIndex, Entry, RolledBack, SealedBlock};
 use crate::layout::{BLOCKS_MAGIC, FORMAT, Layout, StoreId, store_id_text};
 use crate::{Error, Result};
 use std::fs::{File, OpenOptions};
@@ -33,7 +34,11 @@ const CHECKSUM: usize = COUNT + 8;
 const HEADER_BYTES: usize = CHECKSUM + 8;
 
 const ENTRIES_AT: u64 = 4096;
-const ENTRY_BYTES: usize = 32;
+const ENTRY_BYTES: usize = 40;
+
+/// Kinds of entries. Written to disk, never renumbered.
+const SEALED: u64 = 1;
+const ROLLED_BACK: u64 = 2;
 
 /// The file of the block index, open for writing.
 #[derive(Debug)]
@@ -42,8 +47,6 @@ pub(crate) struct BlocksFile {
     path: PathBuf,
     store_id: StoreId,
     count: usize,
-    /// Whether a write of the count failed, so that the file may have the old one or the new one.
-    count_unknown: bool,
 }
 
 impl BlocksFile {
@@ -52,7 +55,7 @@ impl BlocksFile {
         let path = Layout { dir }.blocks();
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
         let file = file.map_err(|error| Error::io("create", &path, error))?;
-        let mut blocks = BlocksFile { file, path, store_id, count: 0, count_unknown: false };
+        let mut blocks = BlocksFile { file, path, store_id, count: 0 };
         blocks.write_count(0)?;
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))?;
         Ok(blocks)
@@ -68,7 +71,7 @@ impl BlocksFile {
             }
             Err(error) => return Err(Error::io("open", &path, error)),
         };
-        let mut blocks = BlocksFile { file, path, store_id, count: 0, count_unknown: false };
+        let mut blocks = BlocksFile { file, path, store_id, count: 0 };
         let mut header = [0; HEADER_BYTES];
         blocks.read(&mut header, 0)?;
         let count = blocks.check_header(&header)?;
@@ -84,36 +87,23 @@ impl BlocksFile {
                 .ok_or_else(|| blocks.damaged(offset, "an entry does not match its checksum"))
         });
         let decoded = decoded.collect::<Result<Vec<_>>>()?;
-        let index =
-            BlockIndex::from_blocks(decoded).ok_or_else(|| blocks.damaged(ENTRIES_AT, "entries are out of order"))?;
-        blocks.count = index.as_slice().len();
+        blocks.count = decoded.len();
+        let index = BlockIndex::from_entries(decoded).ok_or_else(|| blocks.damaged(ENTRIES_AT, "entries are out of order"))?;
         Ok((blocks, index))
     }
 
-    /// How many of the oldest blocks are on disk.
-    pub(crate) fn persisted(&self) -> usize {
-        self.count
-    }
-
-    /// Makes the blocks that follow the persisted ones durable: `&index.as_slice()[file.persisted()..]`. After an error
-    /// it can be called again.
-    pub(crate) fn persist(&mut self, blocks: &[SealedBlock]) -> Result<()> {
-        if blocks.is_empty() {
+    /// Makes entries durable behind those that the file has. After an error it can be called again with the same ones.
+    pub(crate) fn append(&mut self, entries: &[Entry]) -> Result<()> {
+        if entries.is_empty() {
             return Ok(());
         }
-        let entry = |(at, block)| encode_entry(block, seed(&self.store_id, self.count + at));
-        let entries: Vec<u8> = blocks.iter().enumerate().flat_map(entry).collect();
+        let encode = |(at, entry)| encode_entry(entry, seed(&self.store_id, self.count + at));
+        let bytes: Vec<u8> = entries.iter().enumerate().flat_map(encode).collect();
         let offset = ENTRIES_AT + (self.count * ENTRY_BYTES) as u64;
-        self.write(&entries, offset)?;
+        self.write(&bytes, offset)?;
         self.sync()?;
         fail::fail_point!("blocks::persist");
-        self.write_count(self.count + blocks.len())
-    }
-
-    /// Durably forgets all but the oldest `blocks` blocks, if more are on disk.
-    pub(crate) fn truncate(&mut self, blocks: usize) -> Result<()> {
-        fail::fail_point!("blocks::truncate");
-        if blocks < self.count || self.count_unknown { self.write_count(blocks.min(self.count)) } else { Ok(()) }
+        self.write_count(self.count + entries.len())
     }
 
     fn write_count(&mut self, count: usize) -> Result<()> {
@@ -124,10 +114,9 @@ impl BlocksFile {
         header[COUNT..CHECKSUM].copy_from_slice(&(count as u64).to_le_bytes());
         let checksum = xxh3_64(&header[..CHECKSUM]);
         header[CHECKSUM..].copy_from_slice(&checksum.to_le_bytes());
-        self.count_unknown = true;
         self.write(&header, 0)?;
         self.sync()?;
-        (self.count, self.count_unknown) = (count, false);
+        self.count = count;
         Ok(())
     }
 
@@ -172,19 +161,29 @@ fn seed(store_id: &StoreId, number: usize) -> u64 {
     xxh3_64(store_id).wrapping_add(number as u64)
 }
 
-fn encode_entry(block: &SealedBlock, seed: u64) -> [u8; ENTRY_BYTES] {
-    let mut entry = [0; ENTRY_BYTES];
-    entry[..8].copy_from_slice(&block.height.to_le_bytes());
-    entry[8..16].copy_from_slice(&block.timestamp_ms.to_le_bytes());
-    entry[16..24].copy_from_slice(&block.version.to_le_bytes());
-    let checksum = xxh3_64_with_seed(&entry[..24], seed);
-    entry[24..].copy_from_slice(&checksum.to_le_bytes());
-    entry
+fn encode_entry(entry: &Entry, seed: u64) -> [u8; ENTRY_BYTES] {
+    let fields = match *entry {
+        Entry::Sealed(block) => [SEALED, block.height, block.timestamp_ms, block.version],
+        Entry::RolledBack(rolled_back) => [ROLLED_BACK, rolled_back.keep, 0, rolled_back.at],
+    };
+    let mut bytes = [0; ENTRY_BYTES];
+    for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
+        place.copy_from_slice(&field.to_le_bytes());
+    }
+    let checksum = xxh3_64_with_seed(&bytes[..32], seed);
+    bytes[32..].copy_from_slice(&checksum.to_le_bytes());
+    bytes
 }
 
-fn decode_entry(entry: &[u8], seed: u64) -> Option<SealedBlock> {
-    let sound = number(entry, 24) == xxh3_64_with_seed(&entry[..24], seed);
-    sound.then(|| SealedBlock { height: number(entry, 0), timestamp_ms: number(entry, 8), version: number(entry, 16) })
+fn decode_entry(bytes: &[u8], seed: u64) -> Option<Entry> {
+    if number(bytes, 32) != xxh3_64_with_seed(&bytes[..32], seed) {
+        return None;
+    }
+    match [0, 8, 16, 24].map(|at| number(bytes, at)) {
+        [SEALED, height, timestamp_ms, version] => Some(Entry::Sealed(SealedBlock { height, timestamp_ms, version })),
+        [ROLLED_BACK, keep, 0, at] => Some(Entry::RolledBack(RolledBack { keep, at })),
+        _ => None,
+    }
 }
 
 fn number(bytes: &[u8], at: usize) -> u64 {
@@ -201,40 +200,34 @@ mod tests {
     const STORE: StoreId = *b"0123456789abcdef";
 
     fn block(height: u64) -> SealedBlock {
-        SealedBlock { height, timestamp_ms: 1000 * height, version: 10 * height }
+        SealedBlock { height, timestamp_ms: 1000 * height, version: 10 * height + 1 }
     }
 
     fn blocks(heights: std::ops::Range<u64>) -> Vec<SealedBlock> {
         heights.map(block).collect()
     }
 
+    fn sealed(heights: std::ops::Range<u64>) -> Vec<Entry> {
+        heights.map(|height| Entry::Sealed(block(height))).collect()
+    }
+
     fn read(dir: &Path) -> Result<Vec<SealedBlock>> {
-        BlocksFile::open(dir, STORE).map(|(_, index)| index.as_slice().to_vec())
+        BlocksFile::open(dir, STORE).map(|(_, index)| index.range(..).to_vec())
     }
 
     #[test]
-    fn what_was_persisted_is_read_back() -> Result<()> {
+    fn what_was_written_is_read_back() -> Result<()> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut file = BlocksFile::create(dir.path(), STORE)?;
         assert_eq!(read(dir.path())?, []);
-        file.persist(&blocks(0..3))?;
-        file.persist(&blocks(3..200))?;
-        file.persist(&[])?;
-        let (file, index) = BlocksFile::open(dir.path(), STORE)?;
-        assert_eq!((file.persisted(), index.as_slice()), (200, blocks(0..200).as_slice()));
-        Ok(())
-    }
-
-    #[test]
-    fn forgotten_blocks_stay_forgotten_and_others_take_their_place() -> Result<()> {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let mut file = BlocksFile::create(dir.path(), STORE)?;
-        file.persist(&blocks(0..9))?;
-        file.truncate(20)?;
-        file.truncate(4)?;
-        assert_eq!(read(dir.path())?, blocks(0..4));
-        file.persist(&blocks(100..102))?;
-        assert_eq!(read(dir.path())?, [blocks(0..4), blocks(100..102)].concat());
+        file.append(&sealed(0..3))?;
+        file.append(&sealed(3..200))?;
+        file.append(&[])?;
+        assert_eq!(read(dir.path())?, blocks(0..200));
+        file.append(&[Entry::RolledBack(RolledBack { keep: block(9).version, at: 5000 })])?;
+        let (_, index) = BlocksFile::open(dir.path(), STORE)?;
+        assert_eq!((index.range(..), index.covers_through()), (blocks(0..10).as_slice(), 5000));
+        assert_eq!(index.rolled_back(4999), Some(block(9).version));
         Ok(())
     }
 
@@ -242,13 +235,13 @@ mod tests {
     fn entries_without_their_count_are_nothing() -> Result<()> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut file = BlocksFile::create(dir.path(), STORE)?;
-        file.persist(&blocks(0..2))?;
+        file.append(&sealed(0..2))?;
         // A power cut before the count was written: one entry torn, one whole.
         file.write(&[0xff; 20], ENTRIES_AT + 2 * ENTRY_BYTES as u64)?;
-        file.write(&encode_entry(&block(3), seed(&STORE, 3)), ENTRIES_AT + 3 * ENTRY_BYTES as u64)?;
+        file.write(&encode_entry(&Entry::Sealed(block(3)), seed(&STORE, 3)), ENTRIES_AT + 3 * ENTRY_BYTES as u64)?;
         let (mut file, index) = BlocksFile::open(dir.path(), STORE)?;
-        assert_eq!(index.as_slice(), blocks(0..2));
-        file.persist(&blocks(2..3))?;
+        assert_eq!(index.range(..), blocks(0..2));
+        file.append(&sealed(2..3))?;
         assert_eq!(read(dir.path())?, blocks(0..3));
         Ok(())
     }
@@ -256,7 +249,7 @@ mod tests {
     #[test]
     fn a_flipped_byte_is_damage_wherever_it_means_something() -> Result<()> {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        BlocksFile::create(dir.path(), STORE)?.persist(&blocks(0..5))?;
+        BlocksFile::create(dir.path(), STORE)?.append(&sealed(0..5))?;
         let path = Layout { dir: dir.path() }.blocks();
         let whole = std::fs::read(&path).expect("just written");
         let file = OpenOptions::new().write(true).open(&path).expect("just written");
@@ -273,11 +266,7 @@ mod tests {
         }
         for bytes in [0, 10, HEADER_BYTES, whole.len() - 1] {
             std::fs::write(&path, &whole[..bytes]).expect("a writable file");
-            assert_eq!(
-                read(dir.path()).map_err(|error| error.kind()),
-                Err(ErrorKind::Damaged),
-                "{bytes} bytes are left"
-            );
+            assert_eq!(read(dir.path()).map_err(|error| error.kind()), Err(ErrorKind::Damaged), "{bytes} bytes are left");
         }
         Ok(())
     }

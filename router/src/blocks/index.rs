@@ -1,44 +1,126 @@
 //! The block index in memory.
 
-use super::{Block, SealedBlock};
-use crate::{Error, Result};
+use super::SealedBlock;
 use shingle_shard::Version;
+use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
 
-/// All sealed blocks. Heights rise; timestamps and versions never fall.
+/// Something that happened to the chain of blocks, as the file keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Sealed(SealedBlock),
+    RolledBack(RolledBack),
+}
+
+/// Versions that a rollback removed: those above `keep`, which a block had sealed, and below `at`, the rollback's own version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RolledBack {
+    pub(crate) keep: Version,
+    pub(crate) at: Version,
+}
+
+impl Entry {
+    /// The version that it has in the log.
+    pub(super) fn version(self) -> Version {
+        match self {
+            Entry::Sealed(block) => block.version,
+            Entry::RolledBack(rolled_back) => rolled_back.at,
+        }
+    }
+}
+
+/// All sealed blocks that were not rolled back. Heights and versions rise; timestamps never fall.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BlockIndex {
     blocks: Vec<SealedBlock>,
+    /// For each block to which the store was rolled back, its place in `blocks` and the version of the last such rollback.
+    rollbacks: BTreeMap<usize, Version>,
+    /// What the file does not have yet, oldest first.
+    news: Vec<Entry>,
+    /// The version of the newest entry of the file.
+    covers_through: Version,
 }
 
 impl BlockIndex {
-    /// `None` unless the blocks stand in the order that [`BlockIndex::check`] asks for.
-    pub(super) fn from_blocks(blocks: Vec<SealedBlock>) -> Option<Self> {
-        let follows = |pair: &[SealedBlock]| {
-            pair[0].height < pair[1].height
-                && pair[0].timestamp_ms <= pair[1].timestamp_ms
-                && pair[0].version <= pair[1].version
-        };
-        blocks.windows(2).all(follows).then_some(BlockIndex { blocks })
+    /// What these entries lead to; `None` unless they stand in an order in which they can have happened.
+    pub(super) fn from_entries(entries: impl IntoIterator<Item = Entry>) -> Option<Self> {
+        let mut index = BlockIndex::default();
+        for entry in entries {
+            if entry.version() <= index.covers_through {
+                return None;
+            }
+            match entry {
+                Entry::Sealed(block) if index.check(block).is_ok() => index.add(block),
+                Entry::RolledBack(rolled_back) if rolled_back.keep < rolled_back.at => index.remove(rolled_back),
+                Entry::Sealed(_) | Entry::RolledBack(_) => return None,
+            }
+            index.covers_through = entry.version();
+        }
+        Some(index)
     }
 
-    /// Refuses a block that may not follow the newest one.
-    pub(crate) fn check(&self, block: Block) -> Result<()> {
-        match self.newest() {
-            Some(newest) if block.height <= newest.height => {
-                Err(Error::HeightNotRising { given: block.height, newest: newest.height })
-            }
-            Some(newest) if block.timestamp_ms < newest.timestamp_ms => {
-                Err(Error::TimestampFalls { given: block.timestamp_ms, newest: newest.timestamp_ms })
-            }
-            Some(_) | None => Ok(()),
+    fn check(&self, block: SealedBlock) -> Result<(), ()> {
+        let rises = self.newest().is_none_or(|newest| {
+            newest.height < block.height && newest.timestamp_ms <= block.timestamp_ms && newest.version < block.version
+        });
+        if rises { Ok(()) } else { Err(()) }
+    }
+
+    /// Adds a block above the newest one.
+    pub(crate) fn push(&mut self, block: SealedBlock) {
+        debug_assert!(self.check(block).is_ok(), "{block:?} does not rise");
+        self.add(block);
+        self.news.push(Entry::Sealed(block));
+    }
+
+    /// Forgets the blocks above `rolled_back.keep`, and notes the versions that are gone.
+    pub(crate) fn roll_back(&mut self, rolled_back: RolledBack) {
+        self.remove(rolled_back);
+        self.news.push(Entry::RolledBack(rolled_back));
+    }
+
+    fn add(&mut self, block: SealedBlock) {
+        self.blocks.push(block);
+    }
+
+    fn remove(&mut self, RolledBack { keep, at }: RolledBack) {
+        self.blocks.truncate(self.blocks.partition_point(|block| block.version <= keep));
+        // Rollbacks to the blocks that went lie within this one.
+        self.rollbacks.split_off(&self.blocks.len());
+        if let Some(last) = self.blocks.len().checked_sub(1) {
+            self.rollbacks.insert(last, at);
         }
     }
 
-    /// Adds a block that [`BlockIndex::check`] let pass; its version is not below the newest block's.
-    pub(crate) fn push(&mut self, block: SealedBlock) {
-        debug_assert!(self.newest().is_none_or(|newest| newest.version <= block.version), "versions fall: {block:?}");
-        self.blocks.push(block);
+    /// If a rollback has removed this version, the version to which it went back.
+    pub(crate) fn rolled_back(&self, version: Version) -> Option<Version> {
+        let place = self.blocks.partition_point(|block| block.version <= version).checked_sub(1)?;
+        let keep = self.blocks[place].version;
+        let at = self.rollbacks.get(&place)?;
+        (keep < version && version < *at).then_some(keep)
+    }
+
+    /// What the file does not have yet, oldest first.
+    pub(crate) fn news(&self) -> &[Entry] {
+        &self.news
+    }
+
+    /// Notes that the file has the oldest `entries` of the news.
+    pub(crate) fn persisted(&mut self, entries: usize) {
+        let kept = self.news.split_off(entries);
+        if let Some(newest) = std::mem::replace(&mut self.news, kept).last() {
+            self.covers_through = newest.version();
+        }
+    }
+
+    /// The version of the newest entry of the file: what the log says up to there, the index knows.
+    pub(crate) fn covers_through(&self) -> Version {
+        self.covers_through
+    }
+
+    /// How many blocks there are.
+    pub(crate) fn len(&self) -> usize {
+        self.blocks.len()
     }
 
     /// The newest block.
@@ -81,21 +163,6 @@ impl BlockIndex {
         self.blocks.get(start..end).unwrap_or_default()
     }
 
-    /// All blocks, lowest first.
-    pub(crate) fn as_slice(&self) -> &[SealedBlock] {
-        &self.blocks
-    }
-
-    /// Forgets every block above `height`.
-    pub(crate) fn truncate_to_height(&mut self, height: u64) {
-        self.blocks.truncate(self.blocks.partition_point(|block| block.height <= height));
-    }
-
-    /// Forgets every block that sealed a version above `version`.
-    pub(crate) fn truncate_to_version(&mut self, version: Version) {
-        self.blocks.truncate(self.blocks.partition_point(|block| block.version <= version));
-    }
-
     /// The last of the blocks for which `holds` holds, which are the first ones.
     fn last_of(&self, holds: impl Fn(&SealedBlock) -> bool) -> Option<SealedBlock> {
         let count = self.blocks.partition_point(holds);
@@ -111,10 +178,11 @@ mod tests {
         SealedBlock { height, timestamp_ms, version }
     }
 
-    /// Heights with gaps, two blocks of one time, and an empty block that seals the version before it again.
+    /// Heights with gaps, and two blocks of one time.
     fn index() -> BlockIndex {
-        let blocks = vec![block(10, 100, 5), block(11, 100, 9), block(20, 300, 9), block(21, 400, 12)];
-        BlockIndex::from_blocks(blocks).expect("in order")
+        let mut index = BlockIndex::default();
+        [block(10, 100, 5), block(11, 100, 9), block(20, 300, 10), block(21, 400, 12)].map(|block| index.push(block));
+        index
     }
 
     #[test]
@@ -131,7 +199,7 @@ mod tests {
         );
         assert_eq!(
             [4, 5, 8, 9, 99].map(|version| heights(index.at_or_below_version(version))),
-            [None, Some(10), Some(10), Some(20), Some(21)]
+            [None, Some(10), Some(10), Some(11), Some(21)]
         );
         assert_eq!(
             [99, 100, 299, 300, 999].map(|time| heights(index.at_or_before_time(time))),
@@ -153,21 +221,35 @@ mod tests {
     }
 
     #[test]
-    fn a_block_must_rise_and_its_time_must_not_fall() {
-        let index = index();
-        let check = |height, timestamp_ms| index.check(Block { height, timestamp_ms });
-        assert!(matches!(check(21, 500), Err(Error::HeightNotRising { given: 21, newest: 21 })));
-        assert!(matches!(check(22, 399), Err(Error::TimestampFalls { given: 399, newest: 400 })));
-        assert!(check(22, 400).is_ok() && check(1000, 401).is_ok());
-        assert!(BlockIndex::default().check(Block { height: 0, timestamp_ms: 0 }).is_ok());
+    fn entries_out_of_order_are_refused() {
+        let sealed = |height, timestamp_ms, version| Entry::Sealed(block(height, timestamp_ms, version));
+        let sound = [sealed(1, 10, 5), sealed(2, 10, 6), Entry::RolledBack(RolledBack { keep: 5, at: 8 }), sealed(2, 11, 9)];
+        let index = BlockIndex::from_entries(sound).expect("in order");
+        assert_eq!((index.newest(), index.covers_through(), index.news().len()), (Some(block(2, 11, 9)), 9, 0));
+        for wrong in [sealed(1, 10, 10), sealed(3, 9, 10), sealed(3, 10, 9), Entry::RolledBack(RolledBack { keep: 10, at: 10 })] {
+            assert!(BlockIndex::from_entries(sound.into_iter().chain([wrong])).is_none(), "{wrong:?}");
+        }
     }
 
     #[test]
-    fn cutting_by_height_and_by_version_differ_where_a_block_is_empty() {
-        let (mut by_height, mut by_version) = (index(), index());
-        by_height.truncate_to_height(11);
-        by_version.truncate_to_version(9);
-        assert_eq!(by_height.newest(), Some(block(11, 100, 9)));
-        assert_eq!(by_version.newest(), Some(block(20, 300, 9)));
+    fn removed_versions_are_told_from_kept_ones() {
+        let mut index = index();
+        index.roll_back(RolledBack { keep: 9, at: 15 });
+        assert_eq!(index.newest(), Some(block(11, 100, 9)));
+        assert_eq!([9, 10, 14, 15, 16].map(|version| index.rolled_back(version)), [None, Some(9), Some(9), None, None]);
+        index.push(block(12, 100, 17));
+        index.roll_back(RolledBack { keep: 9, at: 20 });
+        assert_eq!([15, 17, 19, 20].map(|version| index.rolled_back(version)), [Some(9), Some(9), Some(9), None]);
+        index.push(block(12, 200, 22));
+        index.roll_back(RolledBack { keep: 5, at: 30 });
+        assert_eq!([5, 6, 9, 20, 29, 30].map(|version| index.rolled_back(version)), [None, Some(5), Some(5), Some(5), Some(5), None]);
+    }
+
+    #[test]
+    fn news_are_handed_over_once() {
+        let mut index = index();
+        assert_eq!(index.news().len(), 4);
+        index.persisted(3);
+        assert_eq!((index.news(), index.covers_through()), ([Entry::Sealed(block(21, 400, 12))].as_slice(), 10));
     }
 }

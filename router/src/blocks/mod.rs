@@ -4,7 +4,7 @@ mod file;
 mod index;
 
 pub(crate) use file::BlocksFile;
-pub(crate) use index::BlockIndex;
+pub(crate) use index::{BlockIndex, Entry, RolledBack};
 
 use serde::{Deserialize, Serialize};
 use shingle_shard::Version;
@@ -18,6 +18,12 @@ pub struct Block {
     pub timestamp_ms: u64,
 }
 
+impl Block {
+    pub(crate) fn sealed(self, version: Version) -> SealedBlock {
+        SealedBlock { height: self.height, timestamp_ms: self.timestamp_ms, version }
+    }
+}
+
 /// A block and the version that it sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedBlock {
@@ -27,4 +33,10 @@ pub struct SealedBlock {
     pub timestamp_ms: u64,
     /// The newest version that belongs to the block.
     pub version: Version,
+}
+
+impl SealedBlock {
+    pub(crate) fn block(self) -> Block {
+        Block { height: self.height, timestamp_ms: self.timestamp_ms }
+    }
 }

@@ -71,7 +71,7 @@ pub(crate) fn payload_checksum(payload: &[u8]) -> u64 {
 
 /// What opening does about damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Recover {
+pub enum Recover {
     /// Refuse the log.
     Strict,
     /// Keep what stands before the damage and give up the rest, durably.

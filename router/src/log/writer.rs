@@ -309,7 +309,7 @@ impl Log {
     }
 
     /// Makes everything durable and marks the log as closed in order.
-    pub(crate) fn close(mut self) -> Result<()> {
+    pub(crate) fn close(&mut self) -> Result<()> {
         self.sync()?;
         if self.active.is_none() && self.end.closed {
             return Ok(());
