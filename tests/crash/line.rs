@@ -33,9 +33,9 @@ impl Line {
         }
     }
 
-    /// Reads a line; `None` is what the test harness says, or a line cut short by the kill.
+    /// Reads a line; `None` is what the test harness says, or a line cut short by the kill. The harness may have left its own line unfinished.
     pub fn parse(text: &str) -> Option<Line> {
-        let mut words = text.strip_prefix("@ ")?.strip_suffix(" .")?.split(' ');
+        let mut words = text.split_once("@ ")?.1.strip_suffix(" .")?.split(' ');
         let verb = words.next()?;
         if verb == "point" {
             return Some(Line::Point(words.next()?.to_owned()));

@@ -194,7 +194,7 @@ fn listen(child: &mut Child) -> Receiver<Line> {
                         return;
                     }
                 }
-                None => assert!(!line.starts_with("@ ") || !line.ends_with(" ."), "not understood: {line}"),
+                None => assert!(!line.contains("@ ") || !line.ends_with(" ."), "not understood: {line}"),
             }
         }
     });
