@@ -14,6 +14,8 @@ pub const DIR: &str = "SHINGLE_CRASH_DIR";
 pub const RUN: &str = "SHINGLE_CRASH_RUN";
 /// `name passes`: kill at the named point once it has been passed so often.
 pub const POINT: &str = "SHINGLE_CRASH_POINT";
+/// Set where the disk itself will fail: only what is durable is told as acknowledged, and an error ends the child.
+pub const POWER: &str = "SHINGLE_CRASH_POWER";
 
 /// A parent that is gone without killing leaves no process behind.
 const LIFETIME: Duration = Duration::from_secs(20);
@@ -42,7 +44,7 @@ pub fn main() {
     let began = Instant::now();
     let alive = || began.elapsed() < LIFETIME;
     let stamps = AtomicU64::new((run + 1) << 32);
-    let worker = Worker { db: &db, stamps: &stamps };
+    let worker = Worker { db: &db, stamps: &stamps, power: std::env::var(POWER).is_ok() };
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         thread::scope(|scope| {
             for thread in 1..3 {
@@ -74,9 +76,26 @@ fn kill_at(point: &str) {
 struct Worker<'a> {
     db: &'a Database,
     stamps: &'a AtomicU64,
+    /// A power cut is to come.
+    power: bool,
 }
 
 impl Worker<'_> {
+    /// What succeeded. A failure is a bug, unless the disk is being taken away.
+    fn sound<T>(&self, outcome: shingle::Result<T>) -> T {
+        match outcome {
+            Ok(value) => value,
+            Err(_) if self.power => std::process::exit(1),
+            Err(error) => panic!("it should have succeeded: {error}"),
+        }
+    }
+
+    fn acknowledge(&self, stamp: Stamp, version: u64, block: Option<Block>, durability: Durability) {
+        if durability == Durability::Sync || !self.power {
+            Line::Ack { stamp, version, block }.tell();
+        }
+    }
+
     fn stamp(&self) -> Stamp {
         self.stamps.fetch_add(1, Ordering::Relaxed)
     }
@@ -88,17 +107,15 @@ impl Worker<'_> {
                 .map(|_| {
                     let stamp = self.stamp();
                     let mut batch = group::batch(group, stamp);
-                    if rng.random_ratio(1, 3) {
-                        batch.set_durability(Durability::Buffered);
-                    }
-                    let handle = self.db.submit(batch).expect("a sound batch");
+                    let durability = if rng.random_ratio(1, 3) { Durability::Buffered } else { Durability::Sync };
+                    batch.set_durability(durability);
+                    let handle = self.sound(self.db.submit(batch));
                     Line::Try { stamp, version: handle.version(), block: None }.tell();
-                    (stamp, handle)
+                    (stamp, handle, durability)
                 })
                 .collect();
-            for (stamp, handle) in handles {
-                let version = handle.wait().expect("a sound commit");
-                Line::Ack { stamp, version, block: None }.tell();
+            for (stamp, handle, durability) in handles {
+                self.acknowledge(stamp, self.sound(handle.wait()), None, durability);
             }
         }
     }
@@ -108,29 +125,26 @@ impl Worker<'_> {
         while alive() {
             let stamp = self.stamp();
             let mut txn = self.db.begin();
-            let mut values = txn
+            let values = txn
                 .prefix(format!("group/{SHARED_GROUP}/"))
                 .map(|row| row.map(|(_, value)| value))
                 .collect::<shingle::Result<Vec<_>>>()
-                .or_else(|error| if error.kind() == ErrorKind::RolledBack { Ok(Vec::new()) } else { Err(error) })
-                .expect("a sound store");
+                .or_else(|error| if error.kind() == ErrorKind::RolledBack { Ok(Vec::new()) } else { Err(error) });
+            let mut values = self.sound(values);
             values.dedup();
             assert!(values.len() <= 1, "a transaction saw parts of {} commits", values.len());
             for key in group::keys(SHARED_GROUP).chain([group::own_key(stamp)]) {
                 txn.put(key, group::value(stamp)).expect("in bounds");
             }
-            if rng.random() {
-                txn.set_durability(Durability::Buffered);
-            }
+            let durability = if rng.random() { Durability::Buffered } else { Durability::Sync };
+            txn.set_durability(durability);
             match txn.submit().and_then(|handle| {
                 Line::Try { stamp, version: handle.version(), block: None }.tell();
                 handle.wait()
             }) {
-                Ok(version) => Line::Ack { stamp, version, block: None }.tell(),
-                Err(error) => assert!(
-                    matches!(error.kind(), ErrorKind::Conflict | ErrorKind::RolledBack),
-                    "a transaction failed: {error}"
-                ),
+                Ok(version) => self.acknowledge(stamp, version, None, durability),
+                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::RolledBack) => {}
+                failed => drop(self.sound(failed)),
             }
         }
     }
@@ -148,21 +162,17 @@ impl Worker<'_> {
                 let stamp = self.stamp();
                 (stamp, group::batch(group, stamp))
             };
-            let handle = db.submit_block(block, batch).expect("a block that rises");
+            let handle = self.sound(db.submit_block(block, batch));
             Line::Try { stamp, version: handle.version(), block: Some(block) }.tell();
-            let version = handle.wait().expect("a sound commit");
-            Line::Ack { stamp, version, block: Some(block) }.tell();
+            self.acknowledge(stamp, self.sound(handle.wait()), Some(block), Durability::Sync);
             match rng.random_range(0..30) {
-                0..3 => {
-                    db.flush().expect("room on the disk");
-                }
+                0..3 => drop(self.sound(db.flush())),
                 3..6 => {
                     let blocks = db.blocks(..);
                     let back = rng.random_range(1..6).min(blocks.len());
                     let to = blocks[blocks.len() - back];
                     Line::Rolling(to).tell();
-                    let version = db.rollback_to(to.height).expect("a retained block");
-                    Line::Rolled(version).tell();
+                    Line::Rolled(self.sound(db.rollback_to(to.height))).tell();
                 }
                 _ => {}
             }

@@ -11,18 +11,16 @@ mod child_process;
 mod env;
 mod group;
 mod line;
+mod listen;
 mod points;
 mod truth;
 
 use line::Line;
+use listen::{hear_for, listen};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::Child;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 use truth::Truth;
@@ -178,37 +176,6 @@ impl Torture {
         // A store that was dropped is recovered as one that was closed.
         if self.rng.random() {
             db.close().expect("a sound disk");
-        }
-    }
-}
-
-/// Reads the child's words as they come, so that it never waits for its parent.
-fn listen(child: &mut Child) -> Receiver<Line> {
-    let (told, lines) = channel();
-    let output = child.stdout.take().expect("it is piped");
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            match Line::parse(&line) {
-                Some(line) => {
-                    if told.send(line).is_err() {
-                        return;
-                    }
-                }
-                None => assert!(!line.contains("@ ") || !line.ends_with(" ."), "not understood: {line}"),
-            }
-        }
-    });
-    lines
-}
-
-/// Whether the child's words ended within `moment`.
-fn hear_for(lines: &Receiver<Line>, heard: &mut Vec<Line>, moment: Duration) -> bool {
-    let until = std::time::Instant::now() + moment;
-    loop {
-        match lines.recv_timeout(until.saturating_duration_since(std::time::Instant::now())) {
-            Ok(line) => heard.push(line),
-            Err(RecvTimeoutError::Timeout) => return false,
-            Err(RecvTimeoutError::Disconnected) => return true,
         }
     }
 }
