@@ -5,10 +5,18 @@
 //! snapshots: the router numbers commits and decides what may be seen.
 
 pub mod backend;
+mod changes;
 mod error;
+mod flush;
 mod key;
+mod memtable;
 mod ops;
+mod scan;
+mod shard;
 
 pub use error::{Error, Result};
+pub use flush::Flushed;
 pub use key::{KEY_BYTES_MAX, KeyRange, Order, VALUE_BYTES_MAX, Version, check_key, check_value, key_hash};
+pub use memtable::Memory;
 pub use ops::{Op, Ops, OpsBuf};
+pub use shard::{Shard, ShardOptions};

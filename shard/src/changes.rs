@@ -1,0 +1,68 @@
+//! What versions wrote, memory and backend as one.
+
+use crate::backend::{ChangesFrom, Page, PageLimit, RowRef};
+use crate::memtable::written_by;
+use crate::{KeyRange, Result, Shard, Version};
+
+/// How much of a version is read at a time to look for keys of a range.
+const LOOK_LIMIT: PageLimit = PageLimit { rows: 1024, bytes: 1 << 20 };
+
+impl Shard {
+    /// Fills `page` with the rows that versions above `after` and at most `through` wrote, by version, then by key, tombstones
+    /// among them. `page` is cleared first; `page.finished` says whether all is done. The caller goes on with
+    /// [`ChangesFrom::Within`] the last row.
+    pub fn changes(&self, after: ChangesFrom<'_>, through: Version, limit: PageLimit, page: &mut Page) -> Result<()> {
+        page.clear();
+        let chunks = self.memtable.chunks();
+        // After the chunks were taken: they hold every version above it.
+        let evicted_through = self.memtable.evicted_through();
+        let (mut version, mut key) = match after {
+            ChangesFrom::After(version) => (version.saturating_add(1), None),
+            ChangesFrom::Within(version, key) => (version, Some(key)),
+        };
+        if version <= evicted_through {
+            self.backend.changes(after, through.min(evicted_through), limit, page)?;
+            if !page.finished || through <= evicted_through {
+                return Ok(());
+            }
+            page.finished = false;
+            if limit.is_reached(page) {
+                return Ok(());
+            }
+            (version, key) = (evicted_through + 1, None);
+        }
+        let mut from = chunks.before_version(version);
+        while let Some(written) = written_by(&chunks, from, version).filter(|written| written.version <= through) {
+            let entries = written.entries.iter().filter_map(|address| chunks.entry(*address));
+            let seen = key.filter(|_| written.version == version);
+            for entry in entries.filter(|entry| seen.is_none_or(|seen| entry.key() > seen)) {
+                page.push(RowRef { key: entry.key(), version: entry.version(), value: entry.value() });
+                if limit.is_reached(page) {
+                    return Ok(());
+                }
+            }
+            (from, version, key) = (written.end, written.version.saturating_add(1), None);
+        }
+        page.finished = true;
+        Ok(())
+    }
+
+    /// Whether the backend has a version above `after`, and at most `through`, of a key of `range`.
+    pub(crate) fn backend_wrote(&self, range: &KeyRange, after: Version, through: Version) -> Result<bool> {
+        let mut page = Page::default();
+        let mut last: Option<(Version, Vec<u8>)> = None;
+        loop {
+            let from =
+                last.as_ref().map_or(ChangesFrom::After(after), |(version, key)| ChangesFrom::Within(*version, key));
+            self.backend.changes(from, through, LOOK_LIMIT, &mut page)?;
+            let mut rows = (0..page.len()).filter_map(|index| page.get(index));
+            if rows.any(|row| range.contains(row.key)) {
+                return Ok(true);
+            }
+            match page.len().checked_sub(1).and_then(|last| page.get(last)) {
+                Some(row) if !page.finished => last = Some((row.version, row.key.to_vec())),
+                _ => return Ok(false),
+            }
+        }
+    }
+}

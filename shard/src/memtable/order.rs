@@ -1,0 +1,254 @@
+//! The order of keys over the log, for scans: sorted runs that scanners build, and writers never wait for.
+//!
+//! A run covers a stretch of the log and names the newest entry of each key there; the older versions hang below it. Each
+//! scan sorts what was appended since the last one, as one more run; runs of like size are merged, so that there are few.
+//! Whoever asks for a version that the runs already cover takes no lock.
+
+use super::Memtable;
+use super::arena::{Address, ChunkTable, EntryRef, OrderKey, Position};
+use super::cursor::Cursor;
+use super::sort::{sorted, word};
+use super::versions::newest_at_most;
+use super::writer::FIRST_CHUNK;
+use crate::{KeyRange, Order, Version};
+use arc_swap::Guard;
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+/// Runs are merged to no more than this: such a merge takes about 20 ms, and a scan may have to wait for it.
+const MERGED_SLOTS_MAX: usize = 1 << 20;
+
+/// One key of a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    /// The key's first 8 bytes: most comparisons need no more.
+    word: u64,
+    address: Address,
+}
+
+impl Slot {
+    /// The slot's entry. The table was loaded together with the run.
+    #[inline]
+    pub(super) fn entry(self, chunks: &ChunkTable) -> EntryRef<'_> {
+        chunks.entry(self.address).expect("runs are trimmed before chunks are evicted")
+    }
+
+    /// By key alone.
+    #[inline]
+    pub(super) fn cmp_key(self, other: Slot, chunks: &ChunkTable) -> Ordering {
+        if self.address == other.address {
+            return Ordering::Equal;
+        }
+        self.word.cmp(&other.word).then_with(|| self.entry(chunks).key().cmp(other.entry(chunks).key()))
+    }
+
+    /// Whether both name the same entry.
+    #[inline]
+    pub(super) fn is(self, other: Slot) -> bool {
+        self.address == other.address
+    }
+
+    #[inline]
+    pub(super) fn is_newer(self, other: Slot) -> bool {
+        self.address > other.address
+    }
+}
+
+/// A stretch of the log in the order of its keys.
+#[derive(Debug)]
+pub(super) struct Run {
+    newest: Version,
+    /// Keys ascending, none twice.
+    slots: Box<[Slot]>,
+}
+
+impl Run {
+    /// `keys` are sorted, and none is newer than `newest`.
+    fn new(chunks: &ChunkTable, keys: &[OrderKey], newest: Version) -> Self {
+        let mut slots: Vec<Slot> = Vec::with_capacity(keys.len());
+        for key in keys {
+            let slot = Slot { word: key.word(), address: key.address() };
+            if slots.last().is_none_or(|last| last.cmp_key(slot, chunks).is_ne()) {
+                slots.push(slot);
+            }
+        }
+        Run { newest, slots: slots.into_boxed_slice() }
+    }
+
+    fn merged(chunks: &ChunkTable, older: &Run, newer: &Run) -> Self {
+        let (mut a, mut b) = (&*older.slots, &*newer.slots);
+        let mut slots = Vec::with_capacity(a.len() + b.len());
+        while let (Some((&x, after_x)), Some((&y, after_y))) = (a.split_first(), b.split_first()) {
+            let order = x.cmp_key(y, chunks);
+            slots.push(if order.is_lt() { x } else { y });
+            if order.is_le() {
+                a = after_x;
+            }
+            if order.is_ge() {
+                b = after_y;
+            }
+        }
+        slots.extend_from_slice(a);
+        slots.extend_from_slice(b);
+        Run { newest: older.newest.max(newer.newest), slots: slots.into_boxed_slice() }
+    }
+
+    fn bytes(&self) -> u64 {
+        size_of_val::<[Slot]>(&self.slots) as u64
+    }
+
+    /// How many keys come before `key`; `key` itself counts if `and_itself`.
+    pub(super) fn position(&self, chunks: &ChunkTable, key: &[u8], and_itself: bool) -> usize {
+        let key_word = word(key);
+        self.slots.partition_point(|slot| {
+            let order = slot.word.cmp(&key_word).then_with(|| slot.entry(chunks).key().cmp(key));
+            order.is_lt() || (and_itself && order.is_eq())
+        })
+    }
+
+    pub(super) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+}
+
+/// The runs over the log from one position to another, oldest first.
+#[derive(Clone, Debug)]
+pub(super) struct Runs {
+    list: Vec<Arc<Run>>,
+    start: Position,
+    end: Position,
+    /// Every version up to it that is in memory lies before `end`.
+    covered: Version,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        let start = Position::of_chunk(FIRST_CHUNK);
+        Runs { list: Vec::new(), start, end: start, covered: 0 }
+    }
+}
+
+impl Runs {
+    /// These and one more, which goes from their end to `end`.
+    fn with(&self, chunks: &ChunkTable, mut run: Run, end: Position, covered: Version) -> Self {
+        let mut list = self.list.clone();
+        if !run.slots.is_empty() {
+            while let Some(last) = list.pop_if(|last| {
+                let (older, newer) = (last.slots.len(), run.slots.len());
+                older <= newer * 2 && older + newer <= MERGED_SLOTS_MAX
+            }) {
+                run = Run::merged(chunks, &last, &run);
+            }
+            list.push(Arc::new(run));
+        }
+        Runs { list, start: self.start, end, covered: self.covered.max(covered) }
+    }
+
+    /// These without the entries of chunks below `first_chunk`.
+    pub(super) fn from(&self, first_chunk: u32) -> Self {
+        let start = Position::of_chunk(first_chunk);
+        let mut runs = Runs { list: Vec::new(), start, end: self.end.max(start), covered: self.covered };
+        for run in &self.list {
+            if run.slots.iter().all(|slot| slot.address.position() >= start) {
+                runs.list.push(Arc::clone(run));
+                continue;
+            }
+            let slots: Box<[Slot]> =
+                run.slots.iter().copied().filter(|slot| slot.address.position() >= start).collect();
+            if !slots.is_empty() {
+                runs.list.push(Arc::new(Run { newest: run.newest, slots }));
+            }
+        }
+        runs
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.list.iter().map(|run| run.bytes()).sum()
+    }
+}
+
+/// Memory in the order of keys, as it is at one moment.
+pub(crate) struct Ordered {
+    runs: Guard<Arc<Runs>>,
+    chunks: Guard<Arc<ChunkTable>>,
+}
+
+impl Ordered {
+    /// The newest entry of each key of `range`, among those up to the moment; it may be a dead one, or newer than what is
+    /// asked for: what is, lies below it.
+    pub(crate) fn cursor<'a>(&'a self, range: &'a KeyRange, order: Order) -> Cursor<'a> {
+        Cursor::new(&self.chunks, self.runs.list.iter().map(|run| &**run), range, order)
+    }
+
+    /// The entries of `range` in stretches of the log that hold a version above `after`, in no order: at least the newest of each key.
+    pub(crate) fn written_since<'a>(
+        &'a self,
+        range: &'a KeyRange,
+        after: Version,
+    ) -> impl Iterator<Item = EntryRef<'a>> + 'a {
+        let runs = self.runs.list.iter().filter(move |run| run.newest > after);
+        runs.flat_map(|run| Cursor::new(&self.chunks, std::iter::once(&**run), range, Order::Ascending))
+    }
+
+    /// The newest version of the entry's key that is at most `at` and no newer than the entry.
+    #[inline]
+    pub(crate) fn version_of<'a>(&'a self, entry: EntryRef<'a>, at: Version) -> Option<EntryRef<'a>> {
+        newest_at_most(&self.chunks, entry, at)
+    }
+}
+
+impl Memtable {
+    /// Memory in the order of keys, with at least every version up to `at`, all of which must be applied.
+    pub(crate) fn ordered(&self, at: Version) -> Ordered {
+        loop {
+            let runs = self.runs.load();
+            let chunks = self.chunks.load();
+            // Else memory was evicted between the two loads, and the runs that need less are there already.
+            if runs.start >= chunks.start() {
+                if runs.covered >= at || runs.end >= chunks.tail() {
+                    return Ordered { runs, chunks };
+                }
+                self.extend_runs(at);
+            }
+        }
+    }
+
+    fn extend_runs(&self, at: Version) {
+        let _ordering = self.ordering.lock();
+        let runs = self.runs.load();
+        if runs.covered < at {
+            // Before the tail: versions below `applied` are complete, and the tail will be behind them.
+            let complete = self.applied.load(Acquire).saturating_sub(1);
+            let chunks = self.chunks.load();
+            self.push_run(&runs, &chunks, chunks.tail(), at.min(complete));
+        }
+    }
+
+    /// Sorts what comes after `runs` up to `end`. The caller holds `ordering`, and nobody evicts.
+    fn push_run(&self, runs: &Runs, chunks: &ChunkTable, end: Position, covered: Version) {
+        if runs.end < end {
+            let keys = sorted(chunks, runs.end, end);
+            self.push_sorted(runs, chunks, &keys, end, covered);
+        }
+    }
+
+    fn push_sorted(&self, runs: &Runs, chunks: &ChunkTable, keys: &[OrderKey], end: Position, covered: Version) {
+        let newest = chunks.entries(runs.end, end).map(|(_, entry)| entry.version()).max().unwrap_or(0);
+        let runs = runs.with(chunks, Run::new(chunks, keys, newest), end, covered);
+        self.usage.runs.store(runs.bytes(), Relaxed);
+        self.runs.store(Arc::new(runs));
+    }
+
+    /// Takes over the order of the log between two positions, which somebody had to sort anyway.
+    pub(crate) fn adopt_order(&self, keys: &[OrderKey], from: Position, to: Position) {
+        let _ordering = self.ordering.lock();
+        let chunks = self.chunks.load();
+        let runs = self.runs.load();
+        self.push_run(&runs, &chunks, from, 0);
+        let runs = self.runs.load();
+        if runs.end == from {
+            self.push_sorted(&runs, &chunks, keys, to, 0);
+        }
+    }
+}

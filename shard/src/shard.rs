@@ -1,0 +1,141 @@
+//! One shard: versions in memory over versions in a backend.
+
+use crate::backend::{Backend, Row};
+use crate::memtable::{Memory, Memtable, Shape};
+use crate::{Ops, Result, Version};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a shard is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardOptions {
+    /// The memory that the shard will about take, in bytes: it sizes the hash index.
+    pub memory_hint_bytes: usize,
+}
+
+/// One shard.
+///
+/// Versions are the caller's: it applies them in order, and reads only versions all of whose parts are applied.
+#[derive(Debug)]
+pub struct Shard {
+    number: usize,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) memtable: Memtable,
+    /// Everything up to this version is in the backend, durably.
+    pub(crate) flushed_through: AtomicU64,
+    /// Who changes the backend. Taken before the memtable's locks.
+    pub(crate) flushing: Mutex<()>,
+}
+
+impl Shard {
+    /// A shard with nothing in memory over what `backend` holds.
+    #[must_use]
+    pub fn new(number: usize, backend: Arc<dyn Backend>, options: ShardOptions) -> Self {
+        Shard::with_shape(number, backend, Shape::for_memory(options.memory_hint_bytes))
+    }
+
+    pub(crate) fn with_shape(number: usize, backend: Arc<dyn Backend>, shape: Shape) -> Self {
+        let held = backend.applied_through();
+        Shard {
+            number,
+            backend,
+            memtable: Memtable::new(shape, held),
+            flushed_through: AtomicU64::new(held),
+            flushing: Mutex::new(()),
+        }
+    }
+
+    /// The shard's number.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The engine beneath.
+    #[must_use]
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    /// Writes `ops` as `version`. Never fails and never waits for a disk. Versions never fall; one may come in several
+    /// calls, the last write of a key wins. Versions that the backend had when the shard was made are left out: a log can be replayed from
+    /// before them.
+    pub fn apply(&self, version: Version, ops: Ops<'_>) {
+        self.memtable.apply(version, ops);
+    }
+
+    /// The value of `key` at version `at`. `hash` is the key's [`key_hash`](crate::key_hash).
+    #[inline]
+    pub fn get(&self, key: &[u8], hash: u64, at: Version) -> Result<Option<Vec<u8>>> {
+        match self.memtable.with_version(key, hash, at, |entry| entry.value().map(<[u8]>::to_vec)) {
+            Some(value) => Ok(value),
+            // Memory first: what is evicted meanwhile is in the backend by then.
+            None => Ok(self.backend.get(key, at)?.and_then(|row| row.value)),
+        }
+    }
+
+    /// The newest row of `key` whose version is at most `at`; a tombstone is one.
+    pub fn get_row(&self, key: &[u8], hash: u64, at: Version) -> Result<Option<Row>> {
+        let row = self.memtable.with_version(key, hash, at, |entry| Row {
+            version: entry.version(),
+            value: entry.value().map(<[u8]>::to_vec),
+        });
+        match row {
+            Some(row) => Ok(Some(row)),
+            None => self.backend.get(key, at),
+        }
+    }
+
+    /// Whether a version above `after` wrote `key`, be it a tombstone.
+    pub fn written_after(&self, key: &[u8], hash: u64, after: Version) -> Result<bool> {
+        // The newest of all, if memory has the key at all.
+        if let Some(newest) = self.memtable.with_version(key, hash, Version::MAX, |entry| entry.version()) {
+            return Ok(newest > after);
+        }
+        if after >= self.memtable.evicted_through() {
+            return Ok(false);
+        }
+        Ok(self.backend.get(key, Version::MAX)?.is_some_and(|row| row.version > after))
+    }
+
+    /// The version from which on memory alone answers [`Shard::written_after`].
+    #[must_use]
+    pub fn memory_floor(&self) -> Version {
+        self.memtable.evicted_through()
+    }
+
+    /// Ends the active segment. The newest version must be complete.
+    pub fn seal(&self) {
+        self.memtable.seal();
+    }
+
+    /// Drops the oldest segments that are flushed and hold no version above `keep_after`, until `want_bytes` are free. Returns
+    /// how many bytes that made.
+    pub fn evict(&self, keep_after: Version, want_bytes: u64) -> u64 {
+        self.memtable.evict(keep_after, want_bytes)
+    }
+
+    /// The memory that the shard takes.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.memtable.memory()
+    }
+
+    /// The version through which everything is durable in the backend.
+    #[must_use]
+    pub fn flushed_through(&self) -> Version {
+        self.flushed_through.load(Ordering::Acquire)
+    }
+
+    /// Removes every version above `keep`, from memory and for good from the backend, and returns how many rows went. The caller
+    /// has stopped commits and reads above `keep`; reads up to it go on undisturbed. If it fails it can be repeated.
+    pub fn rollback(&self, keep: Version, epoch: u64) -> Result<u64> {
+        let _flushing = self.flushing.lock();
+        let in_memory = self.memtable.roll_back(keep);
+        let in_backend = self.backend.retract(keep, epoch)?;
+        self.flushed_through.store(self.backend.applied_through(), Ordering::Release);
+        // What was flushed and is still in memory is counted twice; what is larger has all that was.
+        Ok(in_memory.max(in_backend))
+    }
+}
