@@ -66,7 +66,8 @@ fn keys_out_of_bounds_are_refused_wherever_they_are_given() -> Result<()> {
 fn keys_of_any_bytes_and_of_the_longest_length_are_fine() -> Result<()> {
     with_both(|db| {
         let longest = vec![0xff; KEY_BYTES_MAX];
-        let keys: [&[u8]; 7] = [b"\xff\xfe", b"\x00", b"\x00\x00", b"\xc3\x28", b"\xff", &longest, "schlüssel".as_bytes()];
+        let keys: [&[u8]; 7] =
+            [b"\xff\xfe", b"\x00", b"\x00\x00", b"\xc3\x28", b"\xff", &longest, "schlüssel".as_bytes()];
         for key in keys {
             db.commit(batch(key, key))?;
         }

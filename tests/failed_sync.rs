@@ -58,13 +58,24 @@ fn a_failed_sync_ends_writing_until_the_store_is_opened_again() {
     };
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("store");
-    let mut node =
-        child::command("on_a_failing_disk").env(DIR, &path).stdin(Stdio::piped()).spawn().expect("this binary can be run");
+    let mut node = child::command("on_a_failing_disk")
+        .env(DIR, &path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("this binary can be run");
     let mut said = BufReader::new(node.stdout.take().expect("it is piped")).lines();
     assert!(said.by_ref().map_while(Result::ok).any(|line| line == "ready"), "the child did not get ready");
 
     let mut disk = Command::new("strace")
-        .args(["-f", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO", "-p", &node.id().to_string()])
+        .args([
+            "-f",
+            "-e",
+            "trace=fdatasync,fsync",
+            "-e",
+            "inject=fdatasync,fsync:error=EIO",
+            "-p",
+            &node.id().to_string(),
+        ])
         .stderr(Stdio::piped())
         .spawn()
         .expect("it is installed");

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub const DIR: &str = "SHINGLE_CRASH_DIR";
-pub const RUN: &str = "SHINGLE_CRASH_RUN";
+pub(crate) const DIR: &str = "SHINGLE_CRASH_DIR";
+pub(crate) const RUN: &str = "SHINGLE_CRASH_RUN";
 /// `name passes`: kill at the named point once it has been passed so often.
-pub const POINT: &str = "SHINGLE_CRASH_POINT";
+pub(crate) const POINT: &str = "SHINGLE_CRASH_POINT";
 /// Set where the disk itself will fail: only what is durable is told as acknowledged, and an error ends the child.
-pub const POWER: &str = "SHINGLE_CRASH_POWER";
+pub(crate) const POWER: &str = "SHINGLE_CRASH_POWER";
 
 /// A parent that is gone without killing leaves no process behind.
 const LIFETIME: Duration = Duration::from_secs(20);
@@ -23,7 +23,7 @@ const LIFETIME: Duration = Duration::from_secs(20);
 /// The transactions' group; the other threads have one each.
 const SHARED_GROUP: u64 = 0;
 
-pub fn builder(dir: &Path) -> Builder {
+pub(crate) fn builder(dir: &Path) -> Builder {
     let mut config = Config::default();
     config.rocksdb.write_buffer_size = 64 << 10;
     config.rocksdb.max_write_buffer_number = 2;
@@ -33,7 +33,7 @@ pub fn builder(dir: &Path) -> Builder {
     Database::builder(dir).shards(SHARDS).config(config)
 }
 
-pub fn main() {
+pub(crate) fn main() {
     let variable = |name: &str| std::env::var(name).expect("the parent has set it");
     let run: u64 = variable(RUN).parse().expect("a number");
     if let Ok(point) = std::env::var(POINT) {

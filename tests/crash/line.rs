@@ -4,13 +4,13 @@ use shingle::{Block, SealedBlock, Version};
 use std::io::Write;
 
 /// Identifies one commit of one child: every key that the commit writes gets it as its value.
-pub type Stamp = u64;
+pub(crate) type Stamp = u64;
 
 /// The stamp of a block without writes.
-pub const EMPTY_BLOCK: Stamp = 0;
+pub(crate) const EMPTY_BLOCK: Stamp = 0;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
+pub(crate) enum Line {
     /// The store is open.
     Ready(Version),
     /// A commit has its version, and may or may not come to be.
@@ -27,14 +27,14 @@ pub enum Line {
 
 impl Line {
     /// Writes the line in one piece; a parent that is gone ends the child.
-    pub fn tell(&self) {
+    pub(crate) fn tell(&self) {
         if writeln!(std::io::stdout(), "{self}").is_err() {
             std::process::exit(0);
         }
     }
 
     /// Reads a line; `None` is what the test harness says, or a line cut short by the kill. The harness may have left its own line unfinished.
-    pub fn parse(text: &str) -> Option<Line> {
+    pub(crate) fn parse(text: &str) -> Option<Line> {
         let mut words = text.split_once("@ ")?.1.strip_suffix(" .")?.split(' ');
         let verb = words.next()?;
         if verb == "point" {
@@ -53,11 +53,9 @@ impl Line {
             ("ack", [stamp, version, rest @ ..]) => {
                 Some(Line::Ack { stamp: *stamp, version: *version, block: block(rest) })
             }
-            ("rolling", [height, timestamp_ms, version]) => Some(Line::Rolling(SealedBlock {
-                height: *height,
-                timestamp_ms: *timestamp_ms,
-                version: *version,
-            })),
+            ("rolling", [height, timestamp_ms, version]) => {
+                Some(Line::Rolling(SealedBlock { height: *height, timestamp_ms: *timestamp_ms, version: *version }))
+            }
             ("rolled", [version]) => Some(Line::Rolled(*version)),
             _ => None,
         }

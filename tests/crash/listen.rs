@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Reads the child's words as they come, so that it never waits for its parent.
-pub fn listen(child: &mut Child) -> Receiver<Line> {
+pub(crate) fn listen(child: &mut Child) -> Receiver<Line> {
     let (told, lines) = channel();
     let output = child.stdout.take().expect("it is piped");
     thread::spawn(move || {
@@ -27,7 +27,7 @@ pub fn listen(child: &mut Child) -> Receiver<Line> {
 }
 
 /// Whether the child's words ended within `moment`.
-pub fn hear_for(lines: &Receiver<Line>, heard: &mut Vec<Line>, moment: Duration) -> bool {
+pub(crate) fn hear_for(lines: &Receiver<Line>, heard: &mut Vec<Line>, moment: Duration) -> bool {
     let until = Instant::now() + moment;
     loop {
         match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {

@@ -13,7 +13,7 @@ type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Everything that is known of one store.
 #[derive(Default)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// Commits that must be there: acknowledged, or found by an earlier check. `None`: an empty block.
     commits: BTreeMap<Version, Option<Stamp>>,
     blocks: BTreeMap<u64, SealedBlock>,
@@ -26,12 +26,13 @@ pub struct Truth {
     /// No later commit may have a version up to this one.
     newest_seen: Version,
     /// How many acknowledgements were heard.
-    pub acknowledged: u64,
+    pub(crate) acknowledged: u64,
 }
 
 impl Truth {
-    /// Takes in what one child has said before it was killed.
-    pub fn hear(&mut self, lines: &[Line]) {
+    /// Takes in what one child has said before it was killed. Returns whether the store must be checked before the next child: a rollback's outcome
+    /// is open.
+    pub(crate) fn hear(&mut self, lines: &[Line]) -> bool {
         assert!(self.unsure.is_none(), "a rollback without an outcome is checked before the next child");
         let seen_before = self.newest_seen;
         let mut rolling = None;
@@ -49,7 +50,11 @@ impl Truth {
                 }
                 Line::Ack { stamp, version, block } => {
                     self.acknowledged += 1;
-                    assert_eq!(self.tried.get(version), Some(&(*stamp, *block)), "acknowledged otherwise than submitted");
+                    assert_eq!(
+                        self.tried.get(version),
+                        Some(&(*stamp, *block)),
+                        "acknowledged otherwise than submitted"
+                    );
                     // The threads write in any order: this may follow the word of a rollback that has removed the commit.
                     if !self.is_removed(*version) {
                         self.expect(*version, *stamp, *block);
@@ -65,10 +70,6 @@ impl Truth {
             }
         }
         self.unsure = rolling;
-    }
-
-    /// Whether the next check must come before the next child.
-    pub fn is_unsure(&self) -> bool {
         self.unsure.is_some()
     }
 
@@ -91,9 +92,12 @@ impl Truth {
     }
 
     /// Compares the store with everything known, and learns what it was unsure of.
-    pub fn check(&mut self, db: &Database, rng: &mut SmallRng) {
+    pub(crate) fn check(&mut self, db: &Database, rng: &mut SmallRng) {
         let commits = read_commits(db);
-        assert!(db.version() >= self.commits.last_key_value().map_or(0, |(v, _)| *v), "an acknowledged version is gone");
+        assert!(
+            db.version() >= self.commits.last_key_value().map_or(0, |(v, _)| *v),
+            "an acknowledged version is gone"
+        );
         if let Some(to) = self.unsure.take() {
             self.settle(to, &commits, db);
         }

@@ -2,12 +2,12 @@
 //!
 //! `SHINGLE_SEED` chooses other operations, `SHINGLE_OPS` how many each configuration runs. A failure prints what repeats it.
 
+#[path = "../support/env.rs"]
+mod env;
 mod oracle;
 mod pool;
 mod reads;
 mod run;
-#[path = "../support/env.rs"]
-mod env;
 
 use run::{Place, Run, Shape};
 use shingle::RoutingKey;

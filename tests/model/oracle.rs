@@ -4,23 +4,23 @@ use shingle::{SealedBlock, Version};
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeInclusive};
 
-pub type Key = Vec<u8>;
-pub type Value = Vec<u8>;
+pub(crate) type Key = Vec<u8>;
+pub(crate) type Value = Vec<u8>;
 /// The writes of one commit: the last write of a key wins.
-pub type Writes = BTreeMap<Key, Option<Value>>;
-pub type Range = (Bound<Key>, Bound<Key>);
+pub(crate) type Writes = BTreeMap<Key, Option<Value>>;
+pub(crate) type Range = (Bound<Key>, Bound<Key>);
 
 #[derive(Default)]
-pub struct Oracle {
+pub(crate) struct Oracle {
     history: BTreeMap<Key, Vec<(Version, Option<Value>)>>,
     commits: BTreeMap<Version, Writes>,
-    pub blocks: Vec<SealedBlock>,
-    pub visible: Version,
+    pub(crate) blocks: Vec<SealedBlock>,
+    pub(crate) visible: Version,
     retracted: Vec<RangeInclusive<Version>>,
 }
 
 impl Oracle {
-    pub fn commit(&mut self, version: Version, writes: Writes) {
+    pub(crate) fn commit(&mut self, version: Version, writes: Writes) {
         assert!(version > self.visible, "version {version} was given after {}", self.visible);
         self.visible = version;
         for (key, value) in &writes {
@@ -30,7 +30,7 @@ impl Oracle {
     }
 
     /// Every version above `keep` is gone; `now` is the newest version from here on.
-    pub fn roll_back(&mut self, keep: Version, now: Version) {
+    pub(crate) fn roll_back(&mut self, keep: Version, now: Version) {
         assert!(now > self.visible, "a rollback is numbered like a commit: {now} after {}", self.visible);
         self.retracted.push(keep + 1..=self.visible);
         self.visible = now;
@@ -45,16 +45,16 @@ impl Oracle {
     }
 
     /// Whether a snapshot at `version` was taken away by a rollback.
-    pub fn is_retracted(&self, version: Version) -> bool {
+    pub(crate) fn is_retracted(&self, version: Version) -> bool {
         self.retracted.iter().any(|gone| gone.contains(&version))
     }
 
-    pub fn get(&self, key: &[u8], at: Version) -> Option<&Value> {
+    pub(crate) fn get(&self, key: &[u8], at: Version) -> Option<&Value> {
         newest(self.history.get(key)?, at)
     }
 
     /// The keys of `range` in order, with the values that `at` sees.
-    pub fn range(&self, range: &Range, at: Version) -> Box<dyn DoubleEndedIterator<Item = (&Key, &Value)> + '_> {
+    pub(crate) fn range(&self, range: &Range, at: Version) -> Box<dyn DoubleEndedIterator<Item = (&Key, &Value)> + '_> {
         if is_empty(range) {
             return Box::new(std::iter::empty());
         }
@@ -63,14 +63,22 @@ impl Oracle {
     }
 
     /// Every write of the versions above `after` and up to `through`, by version, then by key.
-    pub fn changes(&self, after: Version, through: Version) -> impl Iterator<Item = (Version, &Key, Option<&Value>)> {
+    pub(crate) fn changes(
+        &self,
+        after: Version,
+        through: Version,
+    ) -> impl Iterator<Item = (Version, &Key, Option<&Value>)> {
         self.commits
             .range((Bound::Excluded(after), Bound::Included(through)))
             .flat_map(|(version, writes)| writes.iter().map(|(key, value)| (*version, key, value.as_ref())))
     }
 
     /// The keys whose value at `from` is not the one at `to`, with both.
-    pub fn diff(&self, from: Version, to: Version) -> impl Iterator<Item = (&Key, Option<&Value>, Option<&Value>)> {
+    pub(crate) fn diff(
+        &self,
+        from: Version,
+        to: Version,
+    ) -> impl Iterator<Item = (&Key, Option<&Value>, Option<&Value>)> {
         self.history
             .iter()
             .map(move |(key, chain)| (key, newest(chain, from), newest(chain, to)))
@@ -78,12 +86,12 @@ impl Oracle {
     }
 
     /// Whether a version above `after` wrote `key`.
-    pub fn written_after(&self, key: &[u8], after: Version) -> bool {
+    pub(crate) fn written_after(&self, key: &[u8], after: Version) -> bool {
         self.history.get(key).and_then(|chain| chain.last()).is_some_and(|(version, _)| *version > after)
     }
 
     /// Whether a version above `after` wrote a key of `range`.
-    pub fn range_written_after(&self, range: &Range, after: Version) -> bool {
+    pub(crate) fn range_written_after(&self, range: &Range, after: Version) -> bool {
         !is_empty(range)
             && self
                 .history
@@ -91,7 +99,7 @@ impl Oracle {
                 .any(|(key, _)| self.written_after(key, after))
     }
 
-    pub fn newest_block_at_time(&self, timestamp_ms: u64) -> Option<&SealedBlock> {
+    pub(crate) fn newest_block_at_time(&self, timestamp_ms: u64) -> Option<&SealedBlock> {
         self.blocks.iter().rev().find(|block| block.timestamp_ms <= timestamp_ms)
     }
 }
@@ -111,7 +119,7 @@ fn is_empty(range: &Range) -> bool {
 }
 
 /// The range of the keys that begin with `prefix`.
-pub fn prefix_range(prefix: &[u8]) -> Range {
+pub(crate) fn prefix_range(prefix: &[u8]) -> Range {
     let start = Bound::Included(prefix.to_vec());
     match prefix.iter().rposition(|byte| *byte != 0xff) {
         Some(last) => {

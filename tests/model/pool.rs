@@ -11,12 +11,12 @@ const EDGES: [u8; 7] = [0x00, 0x01, 0x2f, 0x7f, 0x80, 0xfe, 0xff];
 const KEY_BYTES_MAX: usize = 64 << 10;
 
 /// The keys that one run works with.
-pub struct Pool {
+pub(crate) struct Pool {
     keys: Vec<Key>,
 }
 
 impl Pool {
-    pub fn new(rng: &mut SmallRng) -> Self {
+    pub(crate) fn new(rng: &mut SmallRng) -> Self {
         let count = *[8, 60, 400, 1500].choose(rng).expect("four sizes");
         let mut keys: Vec<Key> = (0..count).map(|_| short_key(rng)).collect();
         for _ in 0..rng.random_range(0..4) {
@@ -28,14 +28,15 @@ impl Pool {
     }
 
     /// A key of the pool; a third of the time one of the few that are written again and again.
-    pub fn key(&self, rng: &mut SmallRng) -> Key {
+    pub(crate) fn key(&self, rng: &mut SmallRng) -> Key {
         let hot = self.keys.len().min(5);
-        let index = if rng.random_ratio(1, 3) { rng.random_range(0..hot) } else { rng.random_range(0..self.keys.len()) };
+        let index =
+            if rng.random_ratio(1, 3) { rng.random_range(0..hot) } else { rng.random_range(0..self.keys.len()) };
         self.keys[index].clone()
     }
 
     /// A key of the pool, or one beside it that was perhaps never written.
-    pub fn any_key(&self, rng: &mut SmallRng) -> Key {
+    pub(crate) fn any_key(&self, rng: &mut SmallRng) -> Key {
         let mut key = self.key(rng);
         match rng.random_range(0..8) {
             0 => key = short_key(rng),
@@ -48,7 +49,7 @@ impl Pool {
         key
     }
 
-    pub fn range(&self, rng: &mut SmallRng) -> Range {
+    pub(crate) fn range(&self, rng: &mut SmallRng) -> Range {
         let mut bound = || match rng.random_range(0..5) {
             0 => Bound::Unbounded,
             1 | 2 => Bound::Included(self.any_key(rng)),
@@ -57,13 +58,13 @@ impl Pool {
         (bound(), bound())
     }
 
-    pub fn prefix(&self, rng: &mut SmallRng) -> Key {
+    pub(crate) fn prefix(&self, rng: &mut SmallRng) -> Key {
         let key = self.any_key(rng);
         let bytes = rng.random_range(0..=key.len().min(8));
         key[..bytes].to_vec()
     }
 
-    pub fn prefix_range(&self, rng: &mut SmallRng) -> (Key, Range) {
+    pub(crate) fn prefix_range(&self, rng: &mut SmallRng) -> (Key, Range) {
         let prefix = self.prefix(rng);
         let range = prefix_range(&prefix);
         (prefix, range)
@@ -94,7 +95,7 @@ fn long_keys(rng: &mut SmallRng) -> Vec<Key> {
 }
 
 /// A value: mostly short and unlike any other, sometimes empty, seldom large.
-pub fn value(rng: &mut SmallRng) -> Value {
+pub(crate) fn value(rng: &mut SmallRng) -> Value {
     let bytes = match rng.random_range(0..1000) {
         0..80 => 0,
         80..900 => rng.random_range(1..40),

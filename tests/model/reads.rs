@@ -9,13 +9,13 @@ use shingle::{Database, Result, Snapshot, Version};
 type Row = (Vec<u8>, Vec<u8>);
 
 /// The two ways to read: the newest version by the database itself, or any by a snapshot.
-pub enum View<'a> {
+pub(crate) enum View<'a> {
     Newest(&'a Database),
     Snapshot(&'a Snapshot),
 }
 
 /// One random read of `view`, which shows version `at`. Returns how many operations it was.
-pub fn check(view: &View<'_>, at: Version, oracle: &Oracle, pool: &Pool, rng: &mut SmallRng) -> u64 {
+pub(crate) fn check(view: &View<'_>, at: Version, oracle: &Oracle, pool: &Pool, rng: &mut SmallRng) -> u64 {
     match rng.random_range(0..10) {
         0..4 => {
             let key = pool.any_key(rng);
@@ -86,7 +86,7 @@ fn compare_scan(
 }
 
 /// Reads everything at `at` in one forward scan.
-pub fn check_all(snapshot: &Snapshot, at: Version, oracle: &Oracle) {
+pub(crate) fn check_all(snapshot: &Snapshot, at: Version, oracle: &Oracle) {
     let everything = super::oracle::prefix_range(b"");
     let mut expected = oracle.range(&everything, at);
     for row in snapshot.range(everything.clone()) {

@@ -13,22 +13,22 @@ use shingle::{
 use tempfile::TempDir;
 
 #[derive(Clone, Copy, Debug)]
-pub enum Place {
+pub(crate) enum Place {
     Disk,
     Memory,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
-    pub place: Place,
-    pub shards: usize,
-    pub routing_key: RoutingKey,
+pub(crate) struct Shape {
+    pub(crate) place: Place,
+    pub(crate) shards: usize,
+    pub(crate) routing_key: RoutingKey,
 }
 
 /// Snapshots that stay open over whatever happens; older ones are dropped first.
 const KEPT_SNAPSHOTS: usize = 6;
 
-pub struct Run {
+pub(crate) struct Run {
     rng: SmallRng,
     pool: Pool,
     oracle: Oracle,
@@ -42,7 +42,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn new(seed: u64, shape: Shape) -> Self {
+    pub(crate) fn new(seed: u64, shape: Shape) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let pool = Pool::new(&mut rng);
         let config = random_config(&mut rng);
@@ -54,7 +54,7 @@ impl Run {
     }
 
     /// Runs at least `ops` operations and returns how many there were.
-    pub fn execute(mut self, ops: u64) -> u64 {
+    pub(crate) fn execute(mut self, ops: u64) -> u64 {
         while self.ops < ops {
             self.step();
         }
@@ -180,8 +180,7 @@ impl Run {
     /// A transaction, sometimes with another commit between its begin and its end. It must fail if what it read is no longer so, and must
     /// not if nothing that it touched was written.
     fn transaction(&mut self) {
-        let isolation =
-            if self.rng.random_ratio(1, 3) { Isolation::Snapshot } else { Isolation::Serializable };
+        let isolation = if self.rng.random_ratio(1, 3) { Isolation::Snapshot } else { Isolation::Serializable };
         let mut txn = self.db().begin_with(isolation);
         let began = self.oracle.visible;
         assert_eq!(txn.version(), began);
@@ -247,9 +246,7 @@ impl Run {
             || ranges_read.iter().any(|range| self.oracle.range_written_after(range, began));
         let now = self.oracle.visible;
         let stale = match isolation {
-            Isolation::Snapshot => {
-                own.keys().any(|key| self.oracle.get(key, began) != self.oracle.get(key, now))
-            }
+            Isolation::Snapshot => own.keys().any(|key| self.oracle.get(key, began) != self.oracle.get(key, now)),
             Isolation::Serializable => {
                 keys_read.iter().any(|key| self.oracle.get(key, began) != self.oracle.get(key, now))
                     || ranges_read

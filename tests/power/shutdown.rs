@@ -10,7 +10,7 @@ const NO_LOG_FLUSH: u32 = 2;
 
 /// Shuts down the file system of which `root` is a directory.
 #[expect(unsafe_code, reason = "this system call has no safe wrapper")]
-pub fn without_flushing(root: &File) -> rustix::io::Result<()> {
+pub(crate) fn without_flushing(root: &File) -> rustix::io::Result<()> {
     // SAFETY: the call reads one `u32` through the pointer that `Setter` makes, and writes no memory of this process.
     unsafe { ioctl(root, Setter::<FS_IOC_SHUTDOWN, u32>::new(NO_LOG_FLUSH)) }
 }

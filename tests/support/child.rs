@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 const ROLE: &str = "SHINGLE_TEST_CHILD";
 
 /// Whether this process is the child that runs `test`.
-pub fn is_child(test: &str) -> bool {
+pub(crate) fn is_child(test: &str) -> bool {
     std::env::var(ROLE).is_ok_and(|role| role == test)
 }
 
 /// This binary, set to run only `test` as a child, with its standard output in a pipe.
-pub fn command(test: &str) -> Command {
+pub(crate) fn command(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("a running test has a path"));
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(ROLE, test).stdout(Stdio::piped());
     command

@@ -5,19 +5,14 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// A mounted file system; unmounted when dropped.
-pub struct Mount {
+pub(crate) struct Mount {
     /// `None` only while it is dropped.
     dir: Option<TempDir>,
 }
 
 impl Mount {
-    /// A file system in memory that holds `megabytes`; `None`, with a word on standard error, where mounting is not allowed.
-    pub fn tmpfs(megabytes: u64) -> Option<Mount> {
-        Mount::new(&["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs"])
-    }
-
-    /// Mounts what `arguments` say.
-    pub fn new(arguments: &[&str]) -> Option<Mount> {
+    /// Mounts what `arguments` say; `None`, with a word on standard error, where that is not allowed.
+    pub(crate) fn new(arguments: &[&str]) -> Option<Mount> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mounted = Command::new("mount").args(arguments).arg(dir.path()).output();
         match mounted {
@@ -33,7 +28,7 @@ impl Mount {
         }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.as_ref().expect("only `drop` takes it").path()
     }
 }

@@ -4,7 +4,7 @@ use shingle::{Error, ErrorKind};
 
 /// The error of `result`, which must be of `kind` and say each of `words`.
 #[track_caller]
-pub fn refused<T>(result: Result<T, Error>, kind: ErrorKind, words: &[&str]) -> Error {
+pub(crate) fn refused<T>(result: Result<T, Error>, kind: ErrorKind, words: &[&str]) -> Error {
     let Err(error) = result else { panic!("it was not refused; expected {kind:?} with {words:?}") };
     let said = error.to_string();
     assert_eq!(error.kind(), kind, "{said}");

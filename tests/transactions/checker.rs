@@ -5,22 +5,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-pub type Key = u8;
-pub type Element = u64;
+pub(crate) type Key = u8;
+pub(crate) type Element = u64;
 
 /// A committed transaction, as its author saw it.
 #[derive(Clone, Debug, Default)]
-pub struct Committed {
+pub(crate) struct Committed {
     /// What it read before it appended.
-    pub reads: Vec<(Key, Vec<Element>)>,
-    pub appends: Vec<(Key, Element)>,
+    pub(crate) reads: Vec<(Key, Vec<Element>)>,
+    pub(crate) appends: Vec<(Key, Element)>,
     /// Begin and end on one clock: what ended before another began must come first.
-    pub began: u64,
-    pub ended: u64,
+    pub(crate) began: u64,
+    pub(crate) ended: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub(crate) enum Why {
     /// Appended right before the other did.
     WriteWrite,
     /// The other read what it appended.
@@ -34,7 +34,7 @@ pub enum Why {
 /// What is wrong with a history.
 #[derive(Debug)]
 #[expect(dead_code, reason = "read by Debug, in the message of the test that fails")]
-pub enum Anomaly {
+pub(crate) enum Anomaly {
     /// Two reads of a key that are not prefixes of one another.
     IncompatibleOrders(Key, Vec<Element>, Vec<Element>),
     /// An element that was read but that no committed transaction appended.
@@ -46,7 +46,7 @@ pub enum Anomaly {
 }
 
 /// The first anomaly found. The history must end with reads of every key, so that each order is known to its end.
-pub fn check(history: &[Committed]) -> Option<Anomaly> {
+pub(crate) fn check(history: &[Committed]) -> Option<Anomaly> {
     let orders = match orders(history) {
         Ok(orders) => orders,
         Err(anomaly) => return Some(anomaly),

@@ -86,7 +86,7 @@ fn run(db: &Database, isolation: Isolation, rounds: u64, seed: u64) -> Result<Ve
                 })
             })
             .collect();
-        let flusher = scope.spawn(|| {
+        let flusher = scope.spawn(|| -> Result<()> {
             while !done.load(Ordering::Relaxed) {
                 db.flush()?;
                 thread::yield_now();
@@ -98,7 +98,8 @@ fn run(db: &Database, isolation: Isolation, rounds: u64, seed: u64) -> Result<Ve
             history.extend(worker.join().expect("no assertion in it")?);
         }
         done.store(true, Ordering::Relaxed);
-        flusher.join().expect("no assertion in it").map(|()| history)
+        flusher.join().expect("no assertion in it")?;
+        Ok::<_, shingle::Error>(history)
     })?;
     let began = clock.fetch_add(1, Ordering::SeqCst);
     let reads = all_lists(&mut db.begin())?;

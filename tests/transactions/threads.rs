@@ -103,7 +103,9 @@ fn readers_always_see_the_same_total() -> Result<()> {
                         };
                         let sum: u64 = match rounds % 4 {
                             0 => (0..ACCOUNTS).map(|n| Ok(number(snapshot.get(account(n))?))).sum::<Result<u64>>()?,
-                            1 => snapshot.prefix("account/").map(|row| Ok(number(Some(row?.1)))).sum::<Result<u64>>()?,
+                            1 => {
+                                snapshot.prefix("account/").map(|row| Ok(number(Some(row?.1)))).sum::<Result<u64>>()?
+                            }
                             2 => snapshot
                                 .range("account/".."account0")
                                 .rev()
@@ -212,7 +214,12 @@ fn transactions_and_plain_batches_keep_the_same_order() -> Result<()> {
         if change.key == b"copy" {
             let value = number(change.value);
             let seen = db.snapshot_at(shingle::At::Version(change.version - 1))?;
-            assert_eq!(number(seen.get([b'b', 0])?), value, "the copy at {} was stale when it committed", change.version);
+            assert_eq!(
+                number(seen.get([b'b', 0])?),
+                value,
+                "the copy at {} was stale when it committed",
+                change.version
+            );
             assert!(value >= copied);
             copied = value;
         }

@@ -1,187 +1,19 @@
 //! Damage on disk: whatever byte is wrong, it is reported and never served.
 
-#[path = "support/files.rs"]
+mod bytes;
+#[path = "../support/files.rs"]
 mod files;
-#[path = "support/refusal.rs"]
+#[path = "../support/refusal.rs"]
 mod refusal;
+mod specimen;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use refusal::refused;
-use shingle::{At, Batch, Block, Builder, Config, Database, ErrorKind, Result, SealedBlock, Version};
-use std::collections::BTreeMap;
+use shingle::{Batch, ErrorKind};
+use specimen::{SHARDS, Specimen, builder, log_files};
 use std::fs;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
-
-const SHARDS: usize = 3;
-
-fn builder(path: &Path) -> Builder {
-    let mut config = Config::default();
-    config.log.segment_bytes = 1 << 20;
-    config.flush.blocks_per_flush = 0;
-    config.flush.interval_secs = 0;
-    Database::builder(path).config(config)
-}
-
-/// A store as one moment left it, and what it must answer.
-struct Specimen {
-    dir: TempDir,
-    /// The state that each commit has left; damage may take the newest, but never change one.
-    states: Vec<(Version, BTreeMap<Vec<u8>, Vec<u8>>)>,
-    blocks: Vec<SealedBlock>,
-    /// Where the record of each commit that is not flushed lies in the log.
-    records: Vec<Record>,
-}
-
-#[derive(Clone, Debug)]
-struct Record {
-    version: Version,
-    segment: PathBuf,
-    bytes: Range<usize>,
-}
-
-impl Specimen {
-    /// Some commits that are flushed, then `unflushed` ones that are only in the log.
-    fn make(unflushed: usize, closed: bool) -> Specimen {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let live = dir.path().join("live");
-        let db = builder(&live).shards(SHARDS).open().expect("an empty directory takes a store");
-        let mut specimen = Specimen { dir, states: vec![(0, BTreeMap::new())], blocks: Vec::new(), records: Vec::new() };
-        for n in 0..40 {
-            specimen.commit(&db, n);
-        }
-        db.flush().expect("room on the disk");
-        for n in 40..40 + unflushed {
-            let before = log_files(&live);
-            specimen.commit(&db, n);
-            specimen.note_record(&live, &before);
-        }
-        if closed {
-            db.close().expect("a sound disk");
-            files::copy(&live, &specimen.pristine());
-        } else {
-            files::copy(&live, &specimen.pristine());
-            drop(db);
-        }
-        fs::remove_dir_all(live).expect("nobody has it open");
-        specimen
-    }
-
-    fn commit(&mut self, db: &Database, n: usize) {
-        let mut batch = Batch::new();
-        let mut state = self.newest_state().clone();
-        for k in 0..20 {
-            let key = format!("key/{:03}", (n * 7 + k) % 200).into_bytes();
-            let value = format!("value {n} of {k} {}", "x".repeat((n * k) % 90)).into_bytes();
-            batch.put(&key, &value);
-            state.insert(key, value);
-        }
-        let block = Block { height: n as u64 * 2 + 2, timestamp_ms: n as u64 * 100 };
-        let version = db.commit_block(block, batch).expect("a sound block");
-        self.blocks.push(SealedBlock { height: block.height, timestamp_ms: block.timestamp_ms, version });
-        self.states.push((version, state));
-    }
-
-    /// The bytes of the log that have changed since `before`.
-    fn note_record(&mut self, live: &Path, before: &BTreeMap<PathBuf, Option<Vec<u8>>>) {
-        let (version, _) = self.states.last().expect("a commit was made");
-        for (segment, bytes) in log_files(live) {
-            let bytes = bytes.expect("the log has no directories");
-            let old = before.get(&segment).cloned().flatten().unwrap_or_else(|| vec![0; bytes.len()]);
-            if let Some(bytes) = files::first_difference(&old, &bytes) {
-                self.records.push(Record { version: *version, segment, bytes });
-            }
-        }
-    }
-
-    fn newest_state(&self) -> &BTreeMap<Vec<u8>, Vec<u8>> {
-        &self.states.last().expect("there is the empty one").1
-    }
-
-    fn newest_version(&self) -> Version {
-        self.states.last().expect("there is the empty one").0
-    }
-
-    fn pristine(&self) -> PathBuf {
-        self.dir.path().join("pristine")
-    }
-
-    /// A fresh copy to be damaged; the one before is gone.
-    fn copy(&self) -> PathBuf {
-        let copy = self.dir.path().join("copy");
-        if copy.exists() {
-            fs::remove_dir_all(&copy).expect("nobody has it open");
-        }
-        files::copy(&self.pristine(), &copy);
-        copy
-    }
-
-    /// Reads everything. Each answer must be right for the version that the store shows, or an error that says damage. Returns whether there was one.
-    fn answers(&self, db: &Database) -> bool {
-        let at = db.version();
-        let (_, state) = self.states.iter().rfind(|(version, _)| *version <= at).expect("there is the empty one");
-        let mut damaged = false;
-        let mut seen = BTreeMap::new();
-        let mut whole = true;
-        for row in db.prefix("") {
-            match row {
-                Ok((key, value)) => drop(seen.insert(key, value)),
-                Err(error) => {
-                    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
-                    whole = false;
-                }
-            }
-        }
-        damaged |= !whole;
-        assert!(seen.iter().all(|(key, value)| state.get(key) == Some(value)), "a scan served what was never there");
-        assert!(!whole || seen.len() == state.len(), "a scan left out what is there");
-        for (key, value) in state {
-            match db.get(key) {
-                Ok(found) => assert_eq!(found.as_ref(), Some(value), "a wrong value was served"),
-                Err(error) => {
-                    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
-                    damaged = true;
-                }
-            }
-        }
-        for block in self.blocks.iter().filter(|block| block.version <= at) {
-            assert_eq!(db.block(block.height), Some(*block), "a block was lost");
-            let then = db.snapshot_at(At::Height(block.height)).expect("the block is there");
-            let state = &self.states.iter().find(|(version, _)| *version == block.version).expect("it was made").1;
-            match then.prefix("").collect::<Result<BTreeMap<_, _>>>() {
-                Ok(found) => assert_eq!(&found, state, "a wrong past was served"),
-                Err(error) => {
-                    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
-                    damaged = true;
-                }
-            }
-        }
-        assert!(db.head().is_none_or(|head| self.blocks.contains(&head)));
-        damaged
-    }
-
-    /// The store in `path` must have lost nothing before `lost`, and all of it from there on; it goes on as if nothing had been.
-    fn ends_before(&self, db: Database, lost: Version, path: &Path) {
-        assert_eq!(db.version(), lost - 1);
-        assert!(!self.answers(&db));
-        let mut batch = Batch::new();
-        batch.put("afterwards", "1");
-        let version = db.commit(batch).expect("a sound store");
-        assert!(version > self.newest_version(), "version {version} was given before the damage");
-        drop(db);
-        let db = builder(path).open().expect("what was lost once does not get in the way again");
-        assert_eq!(db.get("afterwards").expect("a sound store"), Some(b"1".to_vec()));
-        assert_eq!(db.version(), version);
-        let report = db.verify(&|_| {}).expect("room on the disk");
-        assert!(report.is_sound(), "{report:?}");
-    }
-}
-
-fn log_files(store: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
-    files::contents(&store.join("log")).into_iter().map(|(path, bytes)| (Path::new("log").join(path), bytes)).collect()
-}
+use std::path::Path;
 
 /// What a power cut leaves of an append that was never synced: nothing, a part, or the file shorter.
 #[test]
@@ -224,7 +56,7 @@ fn a_flipped_bit_in_the_middle_of_the_log_names_segment_and_offset() {
     offsets.extend(middle.bytes.clone().take(48));
     for offset in offsets {
         let copy = specimen.copy();
-        files::flip(&copy.join(&middle.segment), offset, rng.random_range(0..8));
+        bytes::flip(&copy.join(&middle.segment), offset, rng.random_range(0..8));
         let log = log_files(&copy);
         let last_good = (middle.version - 1).to_string();
         let words = [file_name, "byte", &last_good, "recover_to_last_good"];
@@ -250,7 +82,7 @@ fn a_broken_tail_after_a_clean_end_is_damage() {
     let last = specimen.records.last().expect("there are four");
     for offset in last.bytes.clone().step_by(37) {
         let copy = specimen.copy();
-        files::flip(&copy.join(&last.segment), offset, 0);
+        bytes::flip(&copy.join(&last.segment), offset, 0);
         refused(builder(&copy).open(), ErrorKind::Damaged, &["log"]);
     }
 }
@@ -282,7 +114,7 @@ fn a_missing_or_misplaced_log_segment_is_damage() {
     ];
     for (number, damage) in damages.iter().enumerate() {
         let copy = dir.path().join(format!("copy {number}"));
-        files::copy(&path, &copy);
+        bytes::copy(&path, &copy);
         damage(&copy);
         refused(builder(&copy).open(), ErrorKind::Damaged, &["log"]);
     }
@@ -324,16 +156,24 @@ fn one_flipped_bit_anywhere_is_never_served() {
         let length = fs::metadata(&file).expect("it was just listed").len() as usize;
         let file = file.strip_prefix(specimen.pristine()).expect("below it").to_owned();
         let is_table = file.extension().is_some_and(|extension| extension == "sst");
-        let flips = if length == 0 { 0 } else if is_table { 12 } else { 4 };
+        let flips = if length == 0 {
+            0
+        } else if is_table {
+            12
+        } else {
+            4
+        };
         for _ in 0..flips {
             let copy = specimen.copy();
             let offset = rng.random_range(0..length);
-            files::flip(&copy.join(&file), offset, rng.random_range(0..8));
+            bytes::flip(&copy.join(&file), offset, rng.random_range(0..8));
             match builder(&copy).open() {
                 Err(error) => {
                     assert!(
                         matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Mismatch),
-                        "byte {offset} of {}: {:?}: {error}", file.display(), error.kind()
+                        "byte {offset} of {}: {:?}: {error}",
+                        file.display(),
+                        error.kind()
                     );
                     refused_to_open += 1;
                 }
@@ -389,7 +229,7 @@ fn a_missing_a_swapped_or_a_foreign_shard_is_refused() {
     fs::rename(&aside, &here[2]).expect("it is there");
 
     fs::rename(&here[0], &aside).expect("it is there");
-    files::copy(&shards(&other.pristine())[0], &here[0]);
+    bytes::copy(&shards(&other.pristine())[0], &here[0]);
     refused(builder(&copy).open(), ErrorKind::Mismatch, &["shard"]);
     fs::remove_dir_all(&here[0]).expect("it is there");
     fs::rename(&aside, &here[0]).expect("it is there");
@@ -407,7 +247,7 @@ fn another_stores_log_or_block_index_is_refused() {
         let (mine, foreign) = (copy.join(part), other.pristine().join(part));
         if mine.is_dir() {
             fs::remove_dir_all(&mine).expect("it is there");
-            files::copy(&foreign, &mine);
+            bytes::copy(&foreign, &mine);
         } else {
             fs::copy(&foreign, &mine).expect("it is there");
         }
