@@ -1,1 +1,51 @@
 //! The router of a Shingle store: one commit log and one version over many shards.
+//!
+//! Keys are hashed to slots, and slots are mapped to shards ([`slot`]). Commits are numbered, logged, applied and published
+//! by the commit protocol, so that a commit is visible on every shard or on none. Most programs use the `shingle` crate, which is this one with a
+//! configuration.
+
+mod batch;
+mod blocks;
+mod commit;
+mod core;
+mod create;
+mod durable;
+mod error;
+mod feed;
+mod flush;
+mod health;
+mod layout;
+mod lock;
+mod log;
+mod manifest;
+mod open;
+mod options;
+mod recovery;
+mod rollback;
+mod scan;
+mod shards;
+mod slot;
+mod snapshot;
+mod stats;
+mod store;
+mod transaction;
+mod verify;
+
+pub use batch::{Batch, Durability};
+pub use blocks::{Block, SealedBlock};
+pub use commit::CommitHandle;
+pub use error::{Error, ErrorKind, Result};
+pub use feed::{Change, ChangeFeed, Diff, Difference};
+pub use flush::{FlushStats, Flushed};
+pub use log::{LogStats, Recover};
+pub use open::{OpenOptions, SHARDS_DEFAULT};
+pub use options::Options;
+pub use recovery::{Recovery, RecoveryCut};
+pub use scan::Scan;
+pub use shingle_shard::{KeyRange, Version};
+pub use slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX};
+pub use snapshot::{At, Snapshot};
+pub use stats::{ShardStats, Stats};
+pub use store::Store;
+pub use transaction::{Isolation, Transaction, TransactionScan};
+pub use verify::{ShardVerified, VerifyProgress, VerifyReport};

@@ -1,5 +1,6 @@
 //! What can go wrong in a shard.
 
+use crate::backend::OptionError;
 use crate::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use std::path::PathBuf;
 
@@ -40,6 +41,19 @@ pub enum Error {
         /// How it differs from what was expected.
         what: String,
     },
+    /// A writer of an older epoch: another one has taken the shard over. Stop writing.
+    #[error("{path} is written in epoch {newest}; epoch {given} is over", path = path.display())]
+    StaleEpoch {
+        /// The shard's directory.
+        path: PathBuf,
+        /// The epoch that was refused.
+        given: u64,
+        /// The highest epoch seen.
+        newest: u64,
+    },
+    /// A setting is out of its bound.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// The disk is full: free some room and try again.
     #[error("no space left on the disk of {path}", path = path.display())]
     NoSpace {

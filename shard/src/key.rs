@@ -106,3 +106,20 @@ impl KeyRange {
         }
     }
 }
+
+impl std::fmt::Display for KeyRange {
+    /// As Rust writes ranges, an excluded start with a leading `>`: `"a".."b"`, `>"a"..="b"`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let quoted = |key: &Vec<u8>| format!("\"{}\"", key.escape_ascii());
+        match &self.start {
+            Bound::Included(start) => write!(f, "{}..", quoted(start))?,
+            Bound::Excluded(start) => write!(f, ">{}..", quoted(start))?,
+            Bound::Unbounded => f.write_str("..")?,
+        }
+        match &self.end {
+            Bound::Included(end) => write!(f, "={}", quoted(end)),
+            Bound::Excluded(end) => f.write_str(&quoted(end)),
+            Bound::Unbounded => Ok(()),
+        }
+    }
+}

@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What a shard is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardOptions {
-    /// So many of the newest versions stay in memory, flushed or not.
-    pub keep_recent_versions: u64,
     /// The memory that the shard will about take, in bytes: it sizes the hash index.
     pub memory_hint_bytes: usize,
 }
@@ -22,7 +20,6 @@ pub struct ShardOptions {
 #[derive(Debug)]
 pub struct Shard {
     number: usize,
-    options: ShardOptions,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) memtable: Memtable,
     /// Everything up to this version is in the backend, durably.
@@ -35,14 +32,13 @@ impl Shard {
     /// A shard with nothing in memory over what `backend` holds.
     #[must_use]
     pub fn new(number: usize, backend: Arc<dyn Backend>, options: ShardOptions) -> Self {
-        Shard::with_shape(number, backend, options, Shape::for_memory(options.memory_hint_bytes))
+        Shard::with_shape(number, backend, Shape::for_memory(options.memory_hint_bytes))
     }
 
-    pub(crate) fn with_shape(number: usize, backend: Arc<dyn Backend>, options: ShardOptions, shape: Shape) -> Self {
+    pub(crate) fn with_shape(number: usize, backend: Arc<dyn Backend>, shape: Shape) -> Self {
         let held = backend.applied_through();
         Shard {
             number,
-            options,
             backend,
             memtable: Memtable::new(shape, held),
             flushed_through: AtomicU64::new(held),
@@ -103,16 +99,21 @@ impl Shard {
         Ok(self.backend.get(key, Version::MAX)?.is_some_and(|row| row.version > after))
     }
 
+    /// The version from which on memory alone answers [`Shard::written_after`].
+    #[must_use]
+    pub fn memory_floor(&self) -> Version {
+        self.memtable.evicted_through()
+    }
+
     /// Ends the active segment. The newest version must be complete.
     pub fn seal(&self) {
         self.memtable.seal();
     }
 
-    /// Drops the oldest segments that are flushed and hold no version above `keep_after`, nor one of the versions to be kept,
-    /// until `want_bytes` are free. Returns how many bytes that made.
+    /// Drops the oldest segments that are flushed and hold no version above `keep_after`, until `want_bytes` are free. Returns
+    /// how many bytes that made.
     pub fn evict(&self, keep_after: Version, want_bytes: u64) -> u64 {
-        let recent = self.memtable.applied().saturating_sub(self.options.keep_recent_versions);
-        self.memtable.evict(keep_after.min(recent), want_bytes)
+        self.memtable.evict(keep_after, want_bytes)
     }
 
     /// The memory that the shard takes.

@@ -4,6 +4,12 @@
 //! engine's snapshot crosses it, reads name the version that they want, writes come as sorted runs that change nothing
 //! when they are applied twice, and every write carries the epoch of the store that makes it.
 
+mod memory;
+mod rocks;
+
+pub use memory::MemoryBackend;
+pub use rocks::{Compression, Identity, OptionError, RocksBackend, RocksOptions, RocksShared};
+
 use crate::{KeyRange, Order, Result, Version};
 use std::fmt::Debug;
 
@@ -184,6 +190,18 @@ pub struct BackendStats {
     pub level0_files: u64,
     /// Bytes that compaction still has to rewrite, estimated.
     pub pending_compaction_bytes: u64,
+    /// Memtables of the engine that wait for their flush.
+    pub immutable_memtables: u64,
+    /// Bytes of the engine's memtables.
+    pub memtable_bytes: u64,
+    /// Blocks that the block cache had. Counted since opening, and only with `enable_statistics`, as the next ones are.
+    pub block_cache_hits: u64,
+    /// Blocks that it had not.
+    pub block_cache_misses: u64,
+    /// CPU time spent in compactions, in microseconds.
+    pub compaction_cpu_micros: u64,
+    /// How long the engine stalled writes, in microseconds.
+    pub write_stall_micros: u64,
 }
 
 /// How far an engine lags behind.

@@ -1,0 +1,205 @@
+//! Validation and numbering: the one place where commits are put in order.
+
+use super::{Commit, CommitHandle, Completion, Group, InFlight, Prepared};
+use crate::blocks::{Block, RolledBack, SealedBlock};
+use crate::core::Core;
+use crate::log::Kind;
+use crate::{Error, Result};
+use shingle_shard::{KeyRange, Version};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A group's payloads stay below this, so that a sync is short and the first commit of a group does not wait for many others.
+const GROUP_BYTES_MAX: usize = 4 << 20;
+
+/// What the lock of the sequencer protects.
+#[derive(Debug)]
+pub(crate) struct Sequencer {
+    pub(crate) lifecycle: Lifecycle,
+    next_version: Version,
+    /// The newest block that is numbered, visible or not.
+    head: Option<Block>,
+    /// The newest rollback that is numbered, applied or not.
+    rollback: Option<RolledBack>,
+    queue: VecDeque<Arc<Commit>>,
+    pub(crate) in_flight: InFlight,
+}
+
+/// Whether the store takes commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lifecycle {
+    Open,
+    /// What is queued is still written; nothing new is taken.
+    Closing,
+}
+
+/// What a transaction has seen, and at which version.
+#[derive(Debug, Default)]
+pub(crate) struct ReadSet {
+    pub(crate) at: Version,
+    /// How many rollbacks the snapshot knew of.
+    pub(crate) rollbacks_seen: usize,
+    pub(crate) keys: Vec<Vec<u8>>,
+    pub(crate) ranges: Vec<KeyRange>,
+}
+
+impl Sequencer {
+    pub(crate) fn new(next_version: Version, head: Option<Block>) -> Self {
+        Sequencer {
+            lifecycle: Lifecycle::Open,
+            next_version,
+            head,
+            rollback: None,
+            queue: VecDeque::new(),
+            in_flight: InFlight::default(),
+        }
+    }
+
+    /// Gives the commit its version and its place in the queue.
+    pub(crate) fn number(&mut self, prepared: Prepared) -> Result<CommitHandle> {
+        if self.lifecycle != Lifecycle::Open {
+            return Err(Error::Closed);
+        }
+        if let Some(block) = prepared.block {
+            self.check_block(block)?;
+            self.head = Some(block);
+        }
+        let version = self.next_version;
+        self.next_version += 1;
+        let completion = Arc::<Completion>::default();
+        let commit = Arc::new(Commit { version, body: prepared, completion: Arc::clone(&completion) });
+        self.in_flight.push(Arc::clone(&commit));
+        self.queue.push_back(commit);
+        Ok(CommitHandle::new(version, completion))
+    }
+
+    fn check_block(&self, block: Block) -> Result<()> {
+        match self.head {
+            Some(head) if block.height <= head.height => {
+                Err(Error::HeightNotRising { given: block.height, newest: head.height })
+            }
+            Some(head) if block.timestamp_ms < head.timestamp_ms => {
+                Err(Error::TimestampFalls { given: block.timestamp_ms, newest: head.timestamp_ms })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The next commits to write together; a rollback always goes alone.
+    pub(crate) fn take_group(&mut self) -> Group {
+        let mut group = Group::new();
+        let mut bytes = 0;
+        while let Some(next) = self.queue.front() {
+            bytes += next.payload.len();
+            let fits = bytes <= GROUP_BYTES_MAX && next.kind == Kind::Commit;
+            if !group.is_empty() && !fits {
+                break;
+            }
+            let alone = next.kind != Kind::Commit;
+            group.extend(self.queue.pop_front());
+            if alone {
+                break;
+            }
+        }
+        group
+    }
+
+    /// Takes back a group that could not be written, and all that was numbered behind it, for they were validated on top of it.
+    /// Their versions are not used again.
+    pub(crate) fn take_back(&mut self, group: Group, published_head: Option<Block>) -> Group {
+        let mut failed = group;
+        failed.extend(self.queue.drain(..));
+        if let Some(first) = failed.first() {
+            self.in_flight.forget_from(first.version);
+        }
+        self.head = self.in_flight.newest_block().or(published_head);
+        self.rollback = self.rollback.filter(|rollback| failed.iter().all(|commit| commit.version != rollback.at));
+        failed
+    }
+
+    /// Numbers the rollback to `head`: later blocks go on top of it, and transactions that saw what it removes are refused from now on.
+    pub(crate) fn number_rollback(&mut self, head: SealedBlock) -> Result<CommitHandle> {
+        let handle = self.number(Prepared::rollback(head.version, head.height))?;
+        self.rollback = Some(RolledBack { keep: head.version, at: handle.version() });
+        self.head = Some(head.block());
+        Ok(handle)
+    }
+
+    fn check_rollback(&self, at: Version) -> Result<()> {
+        match self.rollback {
+            Some(rollback) if rollback.keep < at && at < rollback.at => {
+                Err(Error::RolledBack { version: at, to: rollback.keep })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes back every commit that is not acknowledged.
+    pub(crate) fn abandon(&mut self) -> Vec<Arc<Commit>> {
+        self.queue.clear();
+        std::mem::take(&mut self.in_flight).into_commits()
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.lifecycle == Lifecycle::Closing
+    }
+
+    /// Whether every numbered commit is visible or has failed.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.queue.is_empty() && self.in_flight.is_empty()
+    }
+}
+
+impl Core {
+    /// Refuses a transaction whose reads are no longer true: something that it saw was written after its snapshot.
+    ///
+    /// 1. Commits in flight are asked before the shards: a commit leaves the former only when it is in the latter.
+    /// 2. The lock is held until the transaction has its own number, so that nothing can come between.
+    pub(crate) fn validate(&self, sequencer: &mut Sequencer, reads: &ReadSet, checked: Version) -> Result<()> {
+        self.check_kept(reads.at, reads.rollbacks_seen)?;
+        sequencer.check_rollback(reads.at)?;
+        if let Some(key) =
+            reads.keys.iter().find(|key| sequencer.in_flight.written_after(self.shards.route(key).key_hash, checked))
+        {
+            return Err(self.conflict(Error::Conflict { key: key.clone() }));
+        }
+        if let Some(range) = reads.ranges.iter().find(|range| sequencer.in_flight.range_written_after(range, checked)) {
+            return Err(self.conflict(Error::RangeConflict { range: range.to_string() }));
+        }
+        self.validate_in_shards(reads, checked)
+    }
+
+    /// Validates a transaction so old that the shards' memory no longer answers for it, before the lock is taken: it may read the disk. Returns
+    /// the version through which nothing is left to check.
+    pub(crate) fn validate_old(&self, reads: &ReadSet) -> Result<Version> {
+        if self.shards.all().iter().all(|shard| shard.memory_floor() <= reads.at) {
+            return Ok(reads.at);
+        }
+        let visible = self.visible();
+        self.validate_in_shards(reads, reads.at)?;
+        Ok(visible)
+    }
+
+    fn validate_in_shards(&self, reads: &ReadSet, after: Version) -> Result<()> {
+        for key in &reads.keys {
+            let route = self.shards.route(key);
+            if route.shard.written_after(key, route.key_hash, after)? {
+                return Err(self.conflict(Error::Conflict { key: key.clone() }));
+            }
+        }
+        for range in &reads.ranges {
+            for shard in self.shards.holding(range) {
+                if shard.range_written_after(range, after)? {
+                    return Err(self.conflict(Error::RangeConflict { range: range.to_string() }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn conflict(&self, conflict: Error) -> Error {
+        self.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+        conflict
+    }
+}

@@ -1,0 +1,88 @@
+//! What the store's threads, handles and snapshots share.
+
+use crate::blocks::{BlockIndex, BlocksFile, SealedBlock};
+use crate::commit::{Pipeline, Sequencer};
+use crate::flush::Flusher;
+use crate::health::Health;
+use crate::lock::StoreLock;
+use crate::log::Log;
+use crate::manifest::Manifest;
+use crate::options::Options;
+use crate::recovery::Recovery;
+use crate::rollback::Rollbacks;
+use crate::shards::Shards;
+use crate::snapshot::Snapshots;
+use crate::stats::Counters;
+use crate::Result;
+use parking_lot::{Mutex, RwLock};
+use shingle_shard::Version;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// One open store.
+///
+/// Lock order: `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last and alone.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) options: Options,
+    /// `None`: the store lives in memory.
+    pub(crate) disk: Option<Disk>,
+    pub(crate) shards: Shards,
+    /// The newest version that snapshots see. Written by the apply stage alone, after everything up to it is applied.
+    pub(crate) visible: AtomicU64,
+    pub(crate) sequencer: Mutex<Sequencer>,
+    pub(crate) pipeline: Pipeline,
+    /// `None`: the store lives in memory.
+    pub(crate) log: Option<Mutex<Log>>,
+    /// Since when the log holds something that is not synced; `None`: all of it is.
+    pub(crate) buffered_since: Mutex<Option<Instant>>,
+    /// The version through which the memtables are written; who holds it stands between two versions.
+    pub(crate) boundary: Mutex<Version>,
+    pub(crate) blocks: RwLock<BlockIndex>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) rollbacks: Rollbacks,
+    pub(crate) flusher: Flusher,
+    pub(crate) health: Health,
+    pub(crate) counters: Counters,
+    pub(crate) recovery: Recovery,
+}
+
+/// What an open store holds of its directory.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    pub(crate) dir: PathBuf,
+    pub(crate) manifest: Mutex<Manifest>,
+    pub(crate) blocks: Mutex<BlocksFile>,
+    pub(crate) epoch: u64,
+    pub(crate) _lock: StoreLock,
+}
+
+impl Disk {
+    pub(crate) fn shard_paths(&self) -> Vec<PathBuf> {
+        self.manifest.lock().shard_dirs(&self.dir)
+    }
+}
+
+impl Core {
+    pub(crate) fn visible(&self) -> Version {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn newest_block(&self) -> Option<SealedBlock> {
+        self.blocks.read().newest()
+    }
+
+    /// The number under which this opening of the store writes to its backends: later openings have higher ones.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.disk.as_ref().map_or(1, |disk| disk.epoch)
+    }
+
+    /// Makes every commit that was acknowledged as [`Durability::Buffered`](crate::Durability::Buffered) durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.health.check()?;
+        let Some(log) = &self.log else { return Ok(()) };
+        *self.buffered_since.lock() = None;
+        log.lock().sync().map_err(|error| self.health.poison(&error))
+    }
+}

@@ -1,0 +1,433 @@
+//! What can go wrong in a store, said so that its user knows what to do.
+
+use shingle_shard::Version;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The result of a store's operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller can do about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The argument is out of bounds or makes no sense here: fix it.
+    InvalidArgument,
+    /// Another transaction wrote what this one read or wrote: run it again.
+    Conflict,
+    /// The version was pruned: ask for one at or above the floor.
+    Pruned,
+    /// The version was rolled back: take a new snapshot.
+    RolledBack,
+    /// The store was made otherwise than it is opened: open it as it was made.
+    Mismatch,
+    /// There is no store here: check the path, or create one.
+    NotAStore,
+    /// Another process or handle has the store open: close it first.
+    Locked,
+    /// What is on disk is damaged: restore a checkpoint, or open at the last good version.
+    Damaged,
+    /// The disk is full: make room and try again.
+    NoSpace,
+    /// The system refuses more open files: raise the limit and open again.
+    TooManyOpenFiles,
+    /// An earlier write failed for good: reads go on; reopen the store to write again.
+    Poisoned,
+    /// The store was closed: open it again.
+    Closed,
+    /// The disk or the system failed otherwise: see the text.
+    Io,
+}
+
+/// What went wrong in a store: what happened, where, and what can be done about it.
+///
+/// Decide by [`Error::kind`] or by the variant, never by the text.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A shard failed.
+    #[error(transparent)]
+    Shard(#[from] shingle_shard::Error),
+    /// An argument is out of bounds or makes no sense here.
+    #[error("{what}")]
+    InvalidArgument {
+        /// What is wrong with it, as a sentence.
+        what: String,
+    },
+    /// A setting is out of its bounds.
+    #[error("the setting {field} must be {bound}, but {given} was given")]
+    InvalidSetting {
+        /// The setting's name.
+        field: &'static str,
+        /// What it may be.
+        bound: String,
+        /// What was given.
+        given: String,
+    },
+    /// A key that the transaction read or writes was written after its snapshot.
+    #[error("the key {key} was written by a later commit; run the transaction again", key = Hex(key))]
+    Conflict {
+        /// The first such key that was found.
+        key: Vec<u8>,
+    },
+    /// A key was written after the snapshot in a range that the transaction read.
+    #[error("a later commit wrote into the key range {range} that this transaction read; run it again")]
+    RangeConflict {
+        /// The range.
+        range: String,
+    },
+    /// A closure given to `transact` met a conflict each time.
+    #[error("the transaction met a conflict {attempts} times in a row; lower the contention or try later")]
+    TooManyConflicts {
+        /// How often it was run.
+        attempts: u32,
+    },
+    /// The version lies below the prune floor.
+    #[error("version {asked} was pruned; the oldest version that can be read is {floor}")]
+    Pruned {
+        /// The version that was asked for.
+        asked: Version,
+        /// The oldest version that can be read.
+        floor: Version,
+    },
+    /// The version was taken back by a rollback.
+    #[error("version {version} was rolled back: the store went back to version {to}; take a new snapshot")]
+    RolledBack {
+        /// The version of the snapshot or transaction.
+        version: Version,
+        /// What the store was rolled back to.
+        to: Version,
+    },
+    /// The version does not exist yet.
+    #[error("version {asked} does not exist yet; the newest is {newest}")]
+    AboveNewest {
+        /// The version that was asked for.
+        asked: Version,
+        /// The newest version.
+        newest: Version,
+    },
+    /// A block's height is not above the newest block's.
+    #[error("block height {given} does not rise above the newest block's, {newest}")]
+    HeightNotRising {
+        /// The height that was given.
+        given: u64,
+        /// The newest block's height.
+        newest: u64,
+    },
+    /// A block's timestamp lies before the newest block's.
+    #[error("block timestamp {given} ms lies before the newest block's, {newest} ms")]
+    TimestampFalls {
+        /// The timestamp that was given, in milliseconds.
+        given: u64,
+        /// The newest block's timestamp, in milliseconds.
+        newest: u64,
+    },
+    /// No block has this height.
+    #[error("there is no block of height {height}{}", NewestBlock(*newest))]
+    NoSuchHeight {
+        /// The height that was asked for.
+        height: u64,
+        /// The newest block's height, if there is any block.
+        newest: Option<u64>,
+    },
+    /// No block is as old as this.
+    #[error("there is no block at or before the time {timestamp_ms} ms")]
+    NoBlockBefore {
+        /// The time that was asked for, in milliseconds.
+        timestamp_ms: u64,
+    },
+    /// A batch is larger than the log takes.
+    #[error("the batch has {bytes} bytes; it must have at most {max}: split it")]
+    BatchTooLarge {
+        /// The batch's bytes.
+        bytes: u64,
+        /// The most that a batch may have.
+        max: u64,
+    },
+    /// The store was made otherwise than it is opened.
+    #[error("{path}: the {what} is {made_with}, but {asked} was asked for; open it as it was made", path = path.display())]
+    Mismatch {
+        /// The store, or the file that differs.
+        path: PathBuf,
+        /// What differs, such as "number of shards".
+        what: &'static str,
+        /// What the store was made with.
+        made_with: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// The directory holds no store.
+    #[error("{path} is not a Shingle store: it has no MANIFEST; check the path, or create a store there", path = path.display())]
+    NotAStore {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A store should be made where something already is.
+    #[error("cannot make a store in {path}: {what}", path = path.display())]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+        /// What is in the way.
+        what: String,
+    },
+    /// Another process, or another handle of this one, has the store open.
+    #[error("{path} is open already, by {holder}; close it there first", path = path.display())]
+    Locked {
+        /// The store.
+        path: PathBuf,
+        /// Who has it open, as far as known.
+        holder: String,
+    },
+    /// The commit log is damaged in a place that had been synced.
+    #[error(
+        "the commit log is damaged: {segment} at byte {offset}: {what}; the last good version is {last_good}. \
+         Restore a checkpoint, or open with recover_to_last_good to give up what follows",
+        segment = segment.display()
+    )]
+    LogDamaged {
+        /// The segment, or the log's directory if a whole segment is missing.
+        segment: PathBuf,
+        /// Where the damage begins in the segment.
+        offset: u64,
+        /// What is wrong there.
+        what: String,
+        /// The last version before the damage.
+        last_good: Version,
+    },
+    /// The store has no commit log where it should have one.
+    #[error("{dir} holds no commit log segment; put the log back, or restore a checkpoint", dir = dir.display())]
+    LogMissing {
+        /// The log's directory.
+        dir: PathBuf,
+    },
+    /// The manifest is damaged.
+    #[error("the manifest {path} is damaged: {what}; restore it from a checkpoint", path = path.display())]
+    ManifestDamaged {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The block index is damaged.
+    #[error("the block index {path} is damaged at byte {offset}: {what}; restore a checkpoint", path = path.display())]
+    BlocksDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the damage begins.
+        offset: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// Something in the store contradicts something else in it.
+    #[error("{path} is damaged: {what}; restore a checkpoint", path = path.display())]
+    Damaged {
+        /// The store, or the part that is wrong.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A shard's directory is missing.
+    #[error("shard {shard} is missing: {path} does not exist; mount its disk or restore a checkpoint", path = path.display())]
+    MissingShard {
+        /// The shard's number.
+        shard: usize,
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The disk is full. Nothing of the write remains.
+    #[error("no space left on the disk of {path}; nothing of the write remains: make room and try again", path = path.display())]
+    NoSpace {
+        /// The file or directory that was written.
+        path: PathBuf,
+    },
+    /// The limit of open files is too low for the store.
+    #[error(
+        "the store needs {needed} open files, but the limit is {limit}; raise it (ulimit -n) or lower max_open_files"
+    )]
+    TooFewFiles {
+        /// How many the store needs.
+        needed: u64,
+        /// The process's limit.
+        limit: u64,
+    },
+    /// The system refused to open one more file.
+    #[error("too many open files at {path}; raise the limit (ulimit -n) or lower max_open_files", path = path.display())]
+    TooManyOpenFiles {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An earlier write failed in a way that leaves open what is on disk.
+    #[error("the store takes no more writes since this happened: {cause}; reads go on, reopen it to write again")]
+    Poisoned {
+        /// The first failure.
+        cause: Arc<Error>,
+    },
+    /// The store was closed.
+    #[error("the store is closed; open it again")]
+    Closed,
+    /// The log holds a record that this build cannot read although its checksum is right.
+    #[error("the commit log's record of version {version} cannot be read by this version of the program; use the one that wrote it")]
+    UnreadableCommit {
+        /// The version that the record has.
+        version: Version,
+    },
+    /// A thread could not be started.
+    #[error("the thread {name} could not be started: {source}")]
+    Thread {
+        /// The thread's name.
+        name: &'static str,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// A panic inside the store ended one of its threads.
+    #[error("a thread of the store ended unexpectedly: {what}")]
+    Panicked {
+        /// The panic's message.
+        what: String,
+    },
+    /// Any other failure of the disk or the system.
+    #[error("could not {action} {path}: {source}", path = path.display())]
+    Io {
+        /// What was tried, such as "write".
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+}
+
+impl Error {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Shard(error) => kind_of_shard(error),
+            Error::InvalidArgument { .. }
+            | Error::InvalidSetting { .. }
+            | Error::AboveNewest { .. }
+            | Error::HeightNotRising { .. }
+            | Error::TimestampFalls { .. }
+            | Error::NoSuchHeight { .. }
+            | Error::NoBlockBefore { .. }
+            | Error::Occupied { .. }
+            | Error::BatchTooLarge { .. } => ErrorKind::InvalidArgument,
+            Error::Conflict { .. } | Error::RangeConflict { .. } | Error::TooManyConflicts { .. } => {
+                ErrorKind::Conflict
+            }
+            Error::Pruned { .. } => ErrorKind::Pruned,
+            Error::RolledBack { .. } => ErrorKind::RolledBack,
+            Error::Mismatch { .. } => ErrorKind::Mismatch,
+            Error::NotAStore { .. } => ErrorKind::NotAStore,
+            Error::Locked { .. } => ErrorKind::Locked,
+            Error::LogDamaged { .. }
+            | Error::LogMissing { .. }
+            | Error::ManifestDamaged { .. }
+            | Error::BlocksDamaged { .. }
+            | Error::Damaged { .. }
+            | Error::UnreadableCommit { .. }
+            | Error::MissingShard { .. } => ErrorKind::Damaged,
+            Error::NoSpace { .. } => ErrorKind::NoSpace,
+            Error::TooFewFiles { .. } | Error::TooManyOpenFiles { .. } => ErrorKind::TooManyOpenFiles,
+            Error::Poisoned { .. } => ErrorKind::Poisoned,
+            Error::Closed => ErrorKind::Closed,
+            Error::Io { .. } | Error::Panicked { .. } | Error::Thread { .. } => ErrorKind::Io,
+        }
+    }
+
+    /// The error for a call of the system that failed: `action` is a verb, such as "write".
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Error::NoSpace { path }
+        } else if is_out_of_files(&source) {
+            Error::TooManyOpenFiles { path }
+        } else {
+            Error::Io { action, path, source: Arc::new(source) }
+        }
+    }
+
+    /// The error that every write gets once `self` has happened.
+    pub(crate) fn poisoned(self) -> Self {
+        if matches!(self, Error::Poisoned { .. }) { self } else { Error::Poisoned { cause: Arc::new(self) } }
+    }
+}
+
+fn is_out_of_files(error: &io::Error) -> bool {
+    let codes = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+fn kind_of_shard(error: &shingle_shard::Error) -> ErrorKind {
+    match error {
+        shingle_shard::Error::KeyLength { .. }
+        | shingle_shard::Error::ValueLength { .. }
+        | shingle_shard::Error::Option(_) => ErrorKind::InvalidArgument,
+        shingle_shard::Error::StaleEpoch { .. } => ErrorKind::Locked,
+        shingle_shard::Error::Damaged { .. } => ErrorKind::Damaged,
+        shingle_shard::Error::Foreign { .. } => ErrorKind::Mismatch,
+        shingle_shard::Error::NoSpace { .. } => ErrorKind::NoSpace,
+        shingle_shard::Error::TooManyOpenFiles { .. } => ErrorKind::TooManyOpenFiles,
+        shingle_shard::Error::Io { .. } | _ => ErrorKind::Io,
+    }
+}
+
+/// A key as text: as it stands if it is readable, else in hex; the first bytes only if it is long.
+struct Hex<'a>(&'a [u8]);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const SHOWN: usize = 64;
+        let (shown, more) = self.0.split_at(self.0.len().min(SHOWN));
+        if shown.iter().all(u8::is_ascii_graphic) {
+            write!(f, "\"{}\"", String::from_utf8_lossy(shown))?;
+        } else {
+            f.write_str("0x")?;
+            shown.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        }
+        if more.is_empty() { Ok(()) } else { write!(f, "… ({} bytes)", self.0.len()) }
+    }
+}
+
+struct NewestBlock(Option<u64>);
+
+impl std::fmt::Display for NewestBlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(height) => write!(f, "; the newest block's height is {height}"),
+            None => f.write_str("; the store has no block yet"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_lack_of_files_are_told_apart_from_other_failures() {
+        let path = Path::new("somewhere");
+        let kind = |code: rustix::io::Errno| Error::io("write", path, code.into()).kind();
+        assert_eq!(kind(rustix::io::Errno::NOSPC), ErrorKind::NoSpace);
+        assert_eq!(kind(rustix::io::Errno::DQUOT), ErrorKind::NoSpace);
+        assert_eq!(kind(rustix::io::Errno::MFILE), ErrorKind::TooManyOpenFiles);
+        assert_eq!(kind(rustix::io::Errno::NFILE), ErrorKind::TooManyOpenFiles);
+        assert_eq!(kind(rustix::io::Errno::IO), ErrorKind::Io);
+    }
+
+    #[test]
+    fn the_first_cause_of_poisoning_is_kept() {
+        let first = Error::io("sync", Path::new("log"), rustix::io::Errno::IO.into()).poisoned();
+        let again = first.clone().poisoned();
+        assert_eq!(first.to_string(), again.to_string());
+        assert_eq!(again.kind(), ErrorKind::Poisoned);
+    }
+
+    #[test]
+    fn keys_are_shown_readably() {
+        assert_eq!(Hex(b"alice").to_string(), "\"alice\"");
+        assert_eq!(Hex(&[0, 255]).to_string(), "0x00ff");
+        assert!(Hex(&[b'a'; 100]).to_string().ends_with("… (100 bytes)"));
+    }
+}

@@ -1,0 +1,362 @@
+//! Flushing: when the shards' memtables go to their backends, and how much memory they may take until then.
+
+use crate::commit::Group;
+use crate::core::Core;
+use crate::log::Kind;
+use crate::{Error, Result};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use rayon::prelude::*;
+use shingle_shard::{Memory, Version};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// A shard with this many files at level 0 takes no flush until compaction has caught up: ingestion itself is never stalled by RocksDB.
+/// The memory then fills, and commits wait. RocksDB's own `level0_stop_writes_trigger`.
+const LEVEL0_FILES_MAX: u64 = 36;
+
+/// RocksDB's own `soft_pending_compaction_bytes_limit`.
+const PENDING_COMPACTION_BYTES_MAX: u64 = 64 << 30;
+
+/// How long a failed flush, or one that waits for compaction, rests before it is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// What a flush wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Flushed {
+    /// Versions of keys, tombstones among them.
+    pub keys: u64,
+    /// Bytes handed to the disk.
+    pub bytes: u64,
+}
+
+/// What all flushes since the store was opened have written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct FlushStats {
+    /// Flushes that wrote something.
+    pub flushes: u64,
+    /// Versions of keys written.
+    pub keys: u64,
+    /// Bytes handed to the disk.
+    pub bytes: u64,
+    /// Newest block that is flushed on every shard.
+    pub last_block: Option<u64>,
+    /// Newest version that is flushed on every shard.
+    pub last_version: Version,
+}
+
+/// Decides what is flushed when. Its thread is the only one that flushes by itself.
+#[derive(Debug)]
+pub(crate) struct Flusher {
+    /// One flush at a time, and none during a rollback.
+    flushing: Mutex<()>,
+    state: Mutex<State>,
+    /// With the lock of `state`: a reason to flush may have come up, or the store closes.
+    wake: Condvar,
+    /// With the lock of `state`: memory was freed, or a flush has failed.
+    freed: Condvar,
+    /// Commits that wait for `freed`.
+    waiting: AtomicUsize,
+    /// Bytes of the commits that were let in and are not yet in the memtables.
+    under_way_bytes: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    stats: FlushStats,
+    last_flush: Instant,
+    blocks_since: u64,
+    /// Why the last flush failed. Commits that need memory are refused with it.
+    failure: Option<Error>,
+    stop: bool,
+}
+
+/// What to flush next.
+enum Plan {
+    Nothing,
+    All,
+    Largest,
+}
+
+impl Flusher {
+    pub(crate) fn new() -> Self {
+        let state = State {
+            stats: FlushStats::default(),
+            last_flush: Instant::now(),
+            blocks_since: 0,
+            failure: None,
+            stop: false,
+        };
+        Flusher {
+            flushing: Mutex::new(()),
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            freed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            under_way_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Keeps flushes away until the guard is dropped.
+    pub(crate) fn exclude(&self) -> MutexGuard<'_, ()> {
+        self.flushing.lock()
+    }
+
+    pub(crate) fn stats(&self) -> FlushStats {
+        self.state.lock().stats
+    }
+
+    pub(crate) fn stop(&self) {
+        self.state.lock().stop = true;
+        self.wake.notify_all();
+        self.freed.notify_all();
+    }
+
+    /// Notes an applied group, and wakes the thread if it has something to do.
+    pub(crate) fn applied(&self, core: &Core, group: &Group) {
+        self.leave(group);
+        let memory = core.memory();
+        let mut state = self.state.lock();
+        state.blocks_since += group.iter().filter(|commit| commit.block.is_some()).count() as u64;
+        let due = core.options.blocks_per_flush.is_some_and(|limit| state.blocks_since >= limit);
+        if due
+            || memory.active_bytes >= core.options.write_buffer_bytes
+            || memory.total_bytes > core.options.memory_budget_bytes
+        {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Gives back the room of commits that are applied, or that failed.
+    pub(crate) fn leave(&self, group: &Group) {
+        let bytes: usize = group.iter().filter(|commit| commit.kind == Kind::Commit).map(|commit| commit.payload.len()).sum();
+        self.under_way_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            let _state = self.state.lock();
+            self.freed.notify_all();
+        }
+    }
+
+    /// The flush thread.
+    pub(crate) fn run(core: &Arc<Core>) {
+        let flusher = &core.flusher;
+        loop {
+            core.evict();
+            let plan = core.plan();
+            let outcome = match plan {
+                Plan::Nothing => Ok(None),
+                _ if core.compaction_lags() => Err(None),
+                Plan::All => core.flush_shards(|_| true).map(Some).map_err(Some),
+                Plan::Largest => core.flush_largest().map(Some).map_err(Some),
+            };
+            let mut state = flusher.state.lock();
+            if state.stop {
+                return;
+            }
+            let rest = match outcome {
+                Ok(Some(_)) => continue,
+                Ok(None) => core.options.flush_interval.map_or(Duration::from_secs(3600), |interval| {
+                    interval.saturating_sub(state.last_flush.elapsed()).max(RETRY)
+                }),
+                Err(failure) => {
+                    state.failure = failure;
+                    flusher.freed.notify_all();
+                    RETRY
+                }
+            };
+            flusher.wake.wait_for(&mut state, rest);
+        }
+    }
+}
+
+/// Room in memory for a commit, from its admission until it is applied. Given back when dropped, unless it is kept.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    flusher: &'a Flusher,
+    bytes: u64,
+}
+
+impl Room<'_> {
+    /// The commit is numbered: [`Flusher::leave`] gives the room back.
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.flusher.under_way_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Core {
+    /// What the memtables of all shards take.
+    pub(crate) fn memory(&self) -> Memory {
+        let mut sum = Memory::default();
+        for memory in self.shards.all().iter().map(|shard| shard.memory()) {
+            sum.active_bytes += memory.active_bytes;
+            sum.unflushed_bytes += memory.unflushed_bytes;
+            sum.total_bytes += memory.total_bytes;
+        }
+        sum
+    }
+
+    /// Lets a commit of `bytes` in when the memory has room for it. It waits for a flush where that helps.
+    ///
+    /// # Errors
+    /// What keeps the flushes from succeeding, a full disk for instance.
+    pub(crate) fn admit(&self, bytes: usize) -> Result<Room<'_>> {
+        let flusher = &self.flusher;
+        let bytes = bytes as u64;
+        let enter = || {
+            let before = flusher.under_way_bytes.fetch_add(bytes, Ordering::Relaxed);
+            let room = Room { flusher, bytes };
+            let taken = before + self.memory().unflushed_bytes;
+            // A batch larger than the budget has to go alone.
+            (taken == 0 || taken + bytes <= self.options.memory_budget_bytes).then_some(room)
+        };
+        if let Some(room) = enter() {
+            return Ok(room);
+        }
+        let begun = Instant::now();
+        flusher.waiting.fetch_add(1, Ordering::AcqRel);
+        let room = self.wait_for(enter);
+        flusher.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.counters.waited_for_memory(begun.elapsed());
+        room
+    }
+
+    fn wait_for<'a>(&self, mut enter: impl FnMut() -> Option<Room<'a>>) -> Result<Room<'a>> {
+        let mut state = self.flusher.state.lock();
+        loop {
+            // Under the lock with which room is announced: an announcement can't be missed.
+            if let Some(room) = enter() {
+                return Ok(room);
+            }
+            if let Some(error) = state.failure.clone() {
+                return Err(error);
+            }
+            if state.stop {
+                return Err(Error::Closed);
+            }
+            self.flusher.wake.notify_one();
+            self.flusher.freed.wait_for(&mut state, RETRY);
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        let memory = self.memory();
+        let state = self.flusher.state.lock();
+        let unflushed = memory.unflushed_bytes > 0;
+        let blocks_due = self.options.blocks_per_flush.is_some_and(|limit| state.blocks_since >= limit);
+        let time_due = self.options.flush_interval.is_some_and(|interval| state.last_flush.elapsed() >= interval);
+        if unflushed && (blocks_due || time_due) {
+            Plan::All
+        } else if memory.active_bytes >= self.options.write_buffer_bytes || memory.unflushed_bytes > memory.active_bytes {
+            Plan::Largest
+        } else {
+            Plan::Nothing
+        }
+    }
+
+    fn compaction_lags(&self) -> bool {
+        self.shards.all().iter().map(|shard| shard.backend().pressure()).any(|pressure| {
+            pressure.level0_files >= LEVEL0_FILES_MAX
+                || pressure.pending_compaction_bytes >= PENDING_COMPACTION_BYTES_MAX
+        })
+    }
+
+    /// Flushes the shard with the most unflushed bytes: its run is then about twice as long as if all shards were flushed together, and
+    /// longer runs mean less compaction.
+    fn flush_largest(&self) -> Result<Flushed> {
+        let largest = self.shards.all().iter().max_by_key(|shard| shard.memory().unflushed_bytes);
+        let number = largest.map(|shard| shard.number());
+        self.flush_shards(|shard| Some(shard) == number)
+    }
+
+    /// Flushes every shard, whatever it holds.
+    pub(crate) fn flush_all(&self) -> Result<Flushed> {
+        self.flush_shards(|_| true)
+    }
+
+    /// 1. The memtables are sealed between two versions, so that each file holds whole versions.
+    /// 2. The log is synced through them: no shard may be ahead of the log after a power cut.
+    /// 3. The shards write their files and their marks.
+    /// 4. The block index is written, before the log that could rebuild it goes.
+    /// 5. Log segments that no shard needs any more are released.
+    fn flush_shards(&self, chosen: impl Fn(usize) -> bool + Sync) -> Result<Flushed> {
+        let _one_at_a_time = self.flusher.exclude();
+        self.health.check()?;
+        let everything = self.shards.all().iter().all(|shard| chosen(shard.number()));
+        if everything {
+            let mut state = self.flusher.state.lock();
+            (state.blocks_since, state.last_flush) = (0, Instant::now());
+        }
+        let through = {
+            let applied = self.boundary.lock();
+            self.shards.all().iter().filter(|shard| chosen(shard.number())).for_each(|shard| shard.seal());
+            *applied
+        };
+        fail::fail_point!("flush::after_seal");
+        self.sync()?;
+        let flushed: Vec<_> = self
+            .shards
+            .all()
+            .par_iter()
+            .filter(|shard| chosen(shard.number()))
+            .map(|shard| shard.flush(through, self.epoch()))
+            .collect();
+        self.evict();
+        let mut sum = Flushed::default();
+        for part in flushed {
+            let part = part?;
+            sum.keys += part.keys;
+            sum.bytes += part.bytes;
+        }
+        fail::fail_point!("flush::after_shards");
+        let everywhere = self.shards.all().iter().map(|shard| shard.flushed_through()).min().unwrap_or(0);
+        self.persist_blocks()?;
+        let last_block = self.blocks.read().at_or_below_version(everywhere).map(|block| block.height);
+        fail::fail_point!("flush::after_blocks");
+        if let Some(log) = &self.log {
+            log.lock().release(everywhere)?;
+        }
+        let mut state = self.flusher.state.lock();
+        state.failure = None;
+        state.stats = FlushStats {
+            flushes: state.stats.flushes + u64::from(sum.keys > 0),
+            keys: state.stats.keys + sum.keys,
+            bytes: state.stats.bytes + sum.bytes,
+            last_block,
+            last_version: everywhere,
+        };
+        Ok(sum)
+    }
+
+    /// Writes what the block index has learnt since it was written last.
+    pub(crate) fn persist_blocks(&self) -> Result<()> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let mut file = disk.blocks.lock();
+        let news = self.blocks.read().news().to_vec();
+        file.append(&news)?;
+        self.blocks.write().persisted(news.len());
+        Ok(())
+    }
+
+    /// Frees flushed memory, oldest first, until the budget is kept; the newest versions stay as long as that can be.
+    fn evict(&self) {
+        let over = |memory: Memory| memory.total_bytes.saturating_sub(self.options.memory_budget_bytes);
+        for keep_after in [self.visible().saturating_sub(self.options.keep_recent_versions), Version::MAX] {
+            let excess = over(self.memory());
+            if excess == 0 {
+                break;
+            }
+            let share = excess.div_ceil(self.shards.all().len() as u64);
+            for shard in self.shards.all() {
+                shard.evict(keep_after, share);
+            }
+        }
+        let _state = self.flusher.state.lock();
+        self.flusher.freed.notify_all();
+    }
+}

@@ -1,0 +1,144 @@
+//! Recovery: what the log holds beyond the shards' files goes into their memtables again.
+
+use crate::blocks::{BlockIndex, RolledBack};
+use crate::log::{CommitRecord, Cut, Frame, Kind, Recovered, RollbackRecord};
+use crate::options::Options;
+use crate::{Error, Result};
+use rayon::prelude::*;
+use shingle_shard::{Shard, Version};
+use std::path::PathBuf;
+
+/// Commits are collected up to this size, and then applied by all shards in parallel.
+const CHUNK_BYTES: usize = 8 << 20;
+
+/// Applies the log's frames to the shards, in their order. Applying one twice changes nothing: versions tell what is there already.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    shards: Vec<Shard>,
+    blocks: BlockIndex,
+    epoch: u64,
+    memory_budget_bytes: u64,
+    /// Frames that are read and not yet applied.
+    chunk: Vec<(Version, Vec<u8>)>,
+    chunk_bytes: usize,
+    /// The newest version that is applied.
+    through: Version,
+    commits: u64,
+}
+
+/// What opening the store has found in its log.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Recovery {
+    /// Whether the store was closed in order.
+    pub clean: bool,
+    /// Commits that went from the log into the memtables again.
+    pub commits: u64,
+    /// Where the log ended short of what stood there, and why; `None`: it was whole.
+    pub cut: Option<RecoveryCut>,
+}
+
+/// Where the log was cut off.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct RecoveryCut {
+    /// The segment.
+    pub segment: PathBuf,
+    /// Where in it the log ends.
+    pub offset: u64,
+    /// What was damaged, and given up on request; `None`: what was cut off was never synced, as after a power cut.
+    pub damage: Option<String>,
+}
+
+impl Recovery {
+    pub(crate) fn new(recovered: Recovered, commits: u64) -> Self {
+        let cut = recovered.cut.map(|Cut { segment, offset, damage }| RecoveryCut { segment, offset, damage });
+        Recovery { clean: recovered.clean, commits, cut }
+    }
+}
+
+impl Replay {
+    pub(crate) fn new(shards: Vec<Shard>, blocks: BlockIndex, epoch: u64, options: &Options) -> Self {
+        let memory_budget_bytes = options.memory_budget_bytes;
+        Replay { shards, blocks, epoch, memory_budget_bytes, chunk: Vec::new(), chunk_bytes: 0, through: 0, commits: 0 }
+    }
+
+    /// What every shard has on disk: nothing up to here is needed from the log.
+    pub(crate) fn from(&self) -> Version {
+        self.shards.iter().map(Shard::flushed_through).min().unwrap_or(0)
+    }
+
+    pub(crate) fn frame(&mut self, frame: Frame<'_>) -> Result<()> {
+        match frame.kind {
+            Kind::Commit => {
+                self.chunk.push((frame.version, frame.payload.to_vec()));
+                self.chunk_bytes += frame.payload.len();
+                if self.chunk_bytes >= CHUNK_BYTES { self.apply() } else { Ok(()) }
+            }
+            Kind::Rollback => {
+                self.apply()?;
+                self.roll_back(frame)
+            }
+            Kind::Close => Ok(()),
+        }
+    }
+
+    fn apply(&mut self) -> Result<()> {
+        let mut by_shard = vec![Vec::new(); self.shards.len()];
+        for (version, payload) in &self.chunk {
+            let record = CommitRecord::decode(payload).ok_or_else(|| unreadable(*version))?;
+            // A block that the index holds already, or that a rollback in the index has removed since.
+            if let Some(block) = record.block.filter(|_| *version > self.blocks.covers_through()) {
+                self.blocks.push(block.sealed(*version));
+            }
+            for (shard, ops) in record.sections() {
+                by_shard.get_mut(shard as usize).ok_or_else(|| unreadable(*version))?.push((*version, ops));
+            }
+            self.through = *version;
+            self.commits += 1;
+        }
+        self.shards.par_iter().zip(by_shard).for_each(|(shard, writes)| {
+            let on_disk = shard.flushed_through();
+            writes.into_iter().filter(|(version, _)| *version > on_disk).for_each(|(version, ops)| shard.apply(version, ops));
+        });
+        self.chunk.clear();
+        self.chunk_bytes = 0;
+        self.make_room()
+    }
+
+    /// The log may hold more than the memory may: a store opened with a smaller budget, for instance.
+    fn make_room(&mut self) -> Result<()> {
+        let memory: u64 = self.shards.iter().map(|shard| shard.memory().total_bytes).sum();
+        if memory > self.memory_budget_bytes {
+            self.shards.par_iter().try_for_each(|shard| {
+                shard.seal();
+                shard.flush(self.through, self.epoch)?;
+                shard.evict(Version::MAX, u64::MAX);
+                Ok::<(), Error>(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Repeats a rollback. One that was cut short is completed; where it was complete, nothing is left to remove.
+    fn roll_back(&mut self, frame: Frame<'_>) -> Result<()> {
+        let record = RollbackRecord::decode(frame.payload).ok_or_else(|| unreadable(frame.version))?;
+        let keep = record.keep_version;
+        if frame.version > self.blocks.covers_through() {
+            self.blocks.roll_back(RolledBack { keep, at: frame.version });
+        }
+        // A shard that was flushed beyond the rollback has nothing of what it removed.
+        let behind = self.shards.par_iter().filter(|shard| shard.flushed_through() < frame.version);
+        behind.try_for_each(|shard| shard.rollback(keep, self.epoch).map(drop))?;
+        self.through = frame.version;
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self) -> Result<(Vec<Shard>, BlockIndex, u64)> {
+        self.apply()?;
+        Ok((self.shards, self.blocks, self.commits))
+    }
+}
+
+/// The frame's checksum was right, so this build or an older one wrote it wrongly, or a newer one otherwise.
+fn unreadable(version: Version) -> Error {
+    Error::UnreadableCommit { version }
+}

@@ -1,0 +1,225 @@
+//! An open store, and its threads.
+
+use crate::batch::Batch;
+use crate::blocks::{Block, SealedBlock};
+use crate::commit::{CommitHandle, Lifecycle, Pipeline, Prepared};
+use crate::core::Core;
+use crate::feed::{ChangeFeed, Diff};
+use crate::flush::{Flushed, Flusher};
+use crate::snapshot::{At, Snapshot};
+use crate::stats::Stats;
+use crate::transaction::{Isolation, Transaction};
+use crate::verify::{VerifyProgress, VerifyReport};
+use crate::{Error, Result};
+use parking_lot::Mutex;
+use shingle_shard::Version;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+const FLUSH_THREAD: &str = "shingle-flush";
+
+type ThreadBody = fn(&Arc<Core>);
+
+/// An open store. The `shingle` crate's `Database` is this behind a handle that can be cloned.
+#[derive(Debug)]
+pub struct Store {
+    core: Arc<Core>,
+    /// In the order in which they end.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Store {
+    pub(crate) fn start(core: Core) -> Result<Store> {
+        let store = Store { core: Arc::new(core), threads: Mutex::default() };
+        let threads: [(&str, ThreadBody); 3] =
+            [("shingle-log", Pipeline::run_log), ("shingle-apply", Pipeline::run_apply), (FLUSH_THREAD, Flusher::run)];
+        for (name, body) in threads {
+            let core = Arc::clone(&store.core);
+            let thread = std::thread::Builder::new()
+                .name(name.into())
+                .spawn(move || {
+                    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(&core))).is_err() {
+                        core.abandon(name);
+                    }
+                })
+                .map_err(|error| Error::Thread { name, source: Arc::new(error) })?;
+            store.threads.lock().push(thread);
+        }
+        Ok(store)
+    }
+
+    /// Queues a batch.
+    ///
+    /// # Errors
+    /// A batch out of bounds; a store that is closed, poisoned, or out of memory because its flushes fail.
+    pub fn submit(&self, block: Option<Block>, batch: &Batch) -> Result<CommitHandle> {
+        let options = &self.core.options;
+        let prepared =
+            Prepared::commit(&self.core.shards, batch, block, options.durability, options.batch_bytes_max)?;
+        self.core.submit(prepared, None)
+    }
+
+    /// The newest value of `key`.
+    ///
+    /// # Errors
+    /// A key out of bounds, damage, I/O.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.core.get_newest(key)
+    }
+
+    /// Opens a snapshot.
+    ///
+    /// # Errors
+    /// A version or a height that does not exist, is pruned or rolled back.
+    pub fn snapshot(&self, at: At) -> Result<Snapshot> {
+        Snapshot::open(&self.core, at)
+    }
+
+    /// Opens a snapshot of the newest version.
+    #[must_use]
+    pub fn snapshot_newest(&self) -> Snapshot {
+        Snapshot::newest(&self.core)
+    }
+
+    /// Begins a transaction.
+    #[must_use]
+    pub fn begin(&self, isolation: Isolation) -> Transaction {
+        Transaction::begin(&self.core, isolation)
+    }
+
+    /// Runs `body` in transactions until one commits, a bounded number of times.
+    ///
+    /// # Errors
+    /// What `body` returns, or what keeps the commit from being written; [`Error::TooManyConflicts`] if each try met one.
+    pub fn transact<T>(&self, isolation: Isolation, body: impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
+        Transaction::transact(&self.core, isolation, body)
+    }
+
+    /// Removes everything above the block of this height.
+    ///
+    /// # Errors
+    /// No block of this height; one below the floor; a store that is closed or poisoned; a full disk; I/O.
+    pub fn roll_back_to(&self, height: u64) -> Result<Version> {
+        self.core.roll_back_to(height)
+    }
+
+    /// What versions above `after` wrote.
+    ///
+    /// # Errors
+    /// A version that does not exist, is pruned or rolled back.
+    pub fn changes_since(&self, after: Version) -> Result<ChangeFeed> {
+        ChangeFeed::new(self.snapshot_newest(), after)
+    }
+
+    /// The keys whose values differ between two heights.
+    ///
+    /// # Errors
+    /// A height that does not exist or is pruned; damage; I/O.
+    pub fn diff(&self, from_height: u64, to_height: u64) -> Result<Diff> {
+        Diff::new(self.snapshot(At::Height(from_height))?, self.snapshot(At::Height(to_height))?)
+    }
+
+    /// Writes all memtables to the shards' backends.
+    ///
+    /// # Errors
+    /// A full disk, I/O: nothing is lost, the memtables stay.
+    pub fn flush(&self) -> Result<Flushed> {
+        self.core.flush_all()
+    }
+
+    /// Makes every buffered commit durable.
+    ///
+    /// # Errors
+    /// A failed sync, which poisons the store.
+    pub fn sync(&self) -> Result<()> {
+        self.core.sync()
+    }
+
+    /// Reads everything on disk and checks it.
+    ///
+    /// # Errors
+    /// A store that is poisoned or cannot be flushed. Damage is in the report.
+    pub fn verify(&self, progress: &(dyn Fn(VerifyProgress) + Sync)) -> Result<VerifyReport> {
+        self.core.verify(progress)
+    }
+
+    /// The newest block.
+    #[must_use]
+    pub fn head(&self) -> Option<SealedBlock> {
+        self.core.newest_block()
+    }
+
+    /// The block of this height.
+    #[must_use]
+    pub fn block(&self, height: u64) -> Option<SealedBlock> {
+        self.core.blocks.read().at_height(height)
+    }
+
+    /// The blocks whose heights lie in a range, lowest first.
+    #[must_use]
+    pub fn blocks(&self, heights: impl std::ops::RangeBounds<u64>) -> Vec<SealedBlock> {
+        self.core.blocks.read().range(heights).to_vec()
+    }
+
+    /// The newest visible version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.core.visible()
+    }
+
+    /// The oldest version that can be read.
+    #[must_use]
+    pub fn floor(&self) -> Version {
+        self.core.snapshots.floor()
+    }
+
+    /// How many shards the store has.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.core.shards.all().len()
+    }
+
+    /// The number of the shard that `key` lives on.
+    #[must_use]
+    pub fn shard_of(&self, key: &[u8]) -> usize {
+        self.core.shards.route(key).shard.number()
+    }
+
+    /// The store's figures.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    /// Writes what is queued, syncs the log and ends the threads. Snapshots stay readable until they are dropped; the store's files, and its
+    /// lock, stay open as long as one is. Closing a closed store does nothing.
+    ///
+    /// # Errors
+    /// A failed sync.
+    pub fn close(&self) -> Result<()> {
+        let mut threads = self.threads.lock();
+        if threads.is_empty() {
+            return Ok(());
+        }
+        self.core.sequencer.lock().lifecycle = Lifecycle::Closing;
+        self.core.pipeline.queued.notify_all();
+        for thread in threads.drain(..) {
+            // The pipeline's threads end first: they may wait for a flush.
+            if thread.thread().name() == Some(FLUSH_THREAD) {
+                self.core.flusher.stop();
+            }
+            // A panic was caught and poisoned the store, which is reported below.
+            thread.join().ok();
+        }
+        self.core.health.check()?;
+        self.core.persist_blocks()?;
+        self.core.log.as_ref().map_or(Ok(()), |log| log.lock().close())
+    }
+}
+
+impl Drop for Store {
+    /// Closes the store; a failure here is found by the recovery of the next opening.
+    fn drop(&mut self) {
+        let _found_at_next_open = self.close();
+    }
+}

@@ -1,0 +1,111 @@
+//! Verification: everything on disk is read and checked.
+
+use crate::core::Core;
+use crate::{Error, Result};
+use rayon::prelude::*;
+use shingle_shard::{Shard, Version};
+use std::sync::atomic::{AtomicU64, Ordering};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Progress is told after this many rows.
+const ROWS_PER_REPORT: u64 = 10_000;
+
+/// How far a verification is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct VerifyProgress {
+    /// Rows read so far, over all shards.
+    pub rows: u64,
+    /// Rows that the store has, as its engines estimate them.
+    pub rows_estimate: u64,
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct VerifyReport {
+    /// Each shard.
+    pub shards: Vec<ShardVerified>,
+}
+
+/// What a verification found in one shard.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct ShardVerified {
+    /// The shard's number.
+    pub number: usize,
+    /// Rows read: versions of keys, tombstones among them.
+    pub rows: u64,
+    /// Bytes of keys and values read.
+    pub bytes: u64,
+    /// Entries of the index of changes read.
+    pub changes: u64,
+    /// What is wrong; `None`: nothing.
+    pub damage: Option<String>,
+}
+
+impl VerifyReport {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.shards.iter().all(|shard| shard.damage.is_none())
+    }
+}
+
+impl Core {
+    /// Flushes, then reads every shard in parallel. Flushes wait meanwhile.
+    pub(crate) fn verify(&self, progress: &(dyn Fn(VerifyProgress) + Sync)) -> Result<VerifyReport> {
+        self.flush_all()?;
+        let _no_flush = self.flusher.exclude();
+        let rows_estimate = self.shards.all().iter().map(|shard| shard.backend().stats().rows_estimate).sum();
+        let rows = AtomicU64::new(0);
+        let report = || progress(VerifyProgress { rows: rows.load(Ordering::Relaxed), rows_estimate });
+        let shards = self.shards.all().par_iter().map(|shard| self.verify_shard(shard, &rows, &report)).collect();
+        report();
+        Ok(VerifyReport { shards })
+    }
+
+    fn verify_shard(&self, shard: &Shard, rows: &AtomicU64, report: &(dyn Fn() + Sync)) -> ShardVerified {
+        let map = self.shards.map();
+        let newest = self.visible();
+        let mut found = ShardVerified { number: shard.number(), ..ShardVerified::default() };
+        let (mut misplaced, mut future, mut rolled_back) = (0_u64, 0_u64, 0_u64);
+        // The rows and the index of changes must name the same (version, key) pairs. Both are only read once, in different orders: a sum
+        // of hashes is equal if the sets are.
+        let (mut rows_sum, mut changes_sum) = (0_u64, 0_u64);
+        let outcome = shard.backend().verify(
+            &mut |row| {
+                found.rows += 1;
+                found.bytes += (row.key.len() + row.value.map_or(0, <[u8]>::len)) as u64;
+                rows_sum = rows_sum.wrapping_add(pair_hash(row.version, row.key));
+                misplaced += u64::from(self.shards.number_of(&map, row.key).0 != shard.number());
+                future += u64::from(row.version > newest);
+                rolled_back += u64::from(self.check_never_removed(row.version).is_err());
+                if found.rows.is_multiple_of(ROWS_PER_REPORT) {
+                    rows.fetch_add(ROWS_PER_REPORT, Ordering::Relaxed);
+                    report();
+                }
+                Ok(())
+            },
+            &mut |version, key| {
+                found.changes += 1;
+                changes_sum = changes_sum.wrapping_add(pair_hash(version, key));
+                Ok(())
+            },
+        );
+        rows.fetch_add(found.rows % ROWS_PER_REPORT, Ordering::Relaxed);
+        found.damage = match outcome {
+            Err(error) => Some(Error::from(error).to_string()),
+            Ok(()) if misplaced > 0 => Some(format!("{misplaced} rows belong on another shard")),
+            Ok(()) if future > 0 => Some(format!("{future} rows have a version above the newest, {newest}")),
+            Ok(()) if rolled_back > 0 => Some(format!("{rolled_back} rows have a version that was rolled back")),
+            Ok(()) if (found.rows, rows_sum) != (found.changes, changes_sum) => Some(format!(
+                "the index of changes names {} rows, and the rows are {}: they are not the same",
+                found.changes, found.rows
+            )),
+            Ok(()) => None,
+        };
+        found
+    }
+}
+
+fn pair_hash(version: Version, key: &[u8]) -> u64 {
+    xxh3_64_with_seed(key, version)
+}

@@ -1,0 +1,183 @@
+//! A backend in memory: for tests and for nodes that keep nothing.
+
+use super::{Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, Row, RowRef, Run};
+use crate::{Error, KeyRange, Order, Result, Version};
+use parking_lot::RwLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+/// One key's values by version; `None` for a tombstone.
+type History = BTreeMap<Version, Option<Vec<u8>>>;
+
+/// An ordered map of every version of every key. What it holds ends with it.
+#[derive(Debug, Default)]
+pub struct MemoryBackend {
+    state: RwLock<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rows: BTreeMap<Vec<u8>, History>,
+    changes: BTreeSet<(Version, Vec<u8>)>,
+    /// Bytes of keys and values, once per row.
+    bytes: u64,
+    mark: Version,
+    epoch: u64,
+}
+
+impl MemoryBackend {
+    /// An empty backend.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl State {
+    fn enter_epoch(&mut self, epoch: u64) -> Result<()> {
+        if epoch < self.epoch {
+            return Err(Error::StaleEpoch { path: "memory".into(), given: epoch, newest: self.epoch });
+        }
+        self.epoch = epoch;
+        Ok(())
+    }
+
+    fn insert(&mut self, row: RowRef<'_>) {
+        let history = self.rows.entry(row.key.to_vec()).or_default();
+        let old = history.insert(row.version, row.value.map(<[u8]>::to_vec));
+        self.bytes += row_bytes(row.key, row.value);
+        if let Some(old) = old {
+            self.bytes -= row_bytes(row.key, old.as_deref());
+        }
+    }
+
+    fn remove(&mut self, version: Version, key: &[u8]) -> bool {
+        let Some(history) = self.rows.get_mut(key) else { return false };
+        let Some(value) = history.remove(&version) else { return false };
+        if history.is_empty() {
+            self.rows.remove(key);
+        }
+        self.bytes -= row_bytes(key, value.as_deref());
+        true
+    }
+}
+
+fn row_bytes(key: &[u8], value: Option<&[u8]>) -> u64 {
+    (key.len() + value.map_or(0, <[u8]>::len)) as u64
+}
+
+fn is_full(page: &Page, limit: PageLimit) -> bool {
+    page.len() >= limit.rows || page.bytes() >= limit.bytes
+}
+
+/// Fills `page` with the newest row at `at` of each key.
+fn fill<'a>(keys: impl Iterator<Item = (&'a Vec<u8>, &'a History)>, at: Version, limit: PageLimit, page: &mut Page) {
+    for (key, history) in keys {
+        if let Some((&version, value)) = history.range(..=at).next_back() {
+            page.push(RowRef { key, version, value: value.as_deref() });
+            if is_full(page, limit) {
+                return;
+            }
+        }
+    }
+    page.finished = true;
+}
+
+impl Backend for MemoryBackend {
+    fn get(&self, key: &[u8], at: Version) -> Result<Option<Row>> {
+        let state = self.state.read();
+        let newest = state.rows.get(key).and_then(|history| history.range(..=at).next_back());
+        Ok(newest.map(|(&version, value)| Row { version, value: value.clone() }))
+    }
+
+    fn scan(&self, range: &KeyRange, at: Version, order: Order, limit: PageLimit, page: &mut Page) -> Result<()> {
+        page.clear();
+        if range.is_empty() {
+            page.finished = true;
+            return Ok(());
+        }
+        let state = self.state.read();
+        let bounds = (range.start.as_ref().map(Vec::as_slice), range.end.as_ref().map(Vec::as_slice));
+        let keys = state.rows.range::<[u8], _>(bounds);
+        match order {
+            Order::Ascending => fill(keys, at, limit, page),
+            Order::Descending => fill(keys.rev(), at, limit, page),
+        }
+        Ok(())
+    }
+
+    fn changes(&self, after: ChangesFrom<'_>, through: Version, limit: PageLimit, page: &mut Page) -> Result<()> {
+        page.clear();
+        let start = match after {
+            ChangesFrom::After(version) => match version.checked_add(1) {
+                Some(first) => Bound::Included((first, Vec::new())),
+                None => {
+                    page.finished = true;
+                    return Ok(());
+                }
+            },
+            ChangesFrom::Within(version, key) => Bound::Excluded((version, key.to_vec())),
+        };
+        let state = self.state.read();
+        let changes = state.changes.range((start, Bound::Unbounded));
+        for (version, key) in changes.take_while(|(version, _)| *version <= through) {
+            let value = state.rows.get(key).and_then(|history| history.get(version)).expect("every change has its row");
+            page.push(RowRef { key, version: *version, value: value.as_deref() });
+            if is_full(page, limit) {
+                return Ok(());
+            }
+        }
+        page.finished = true;
+        Ok(())
+    }
+
+    fn applied_through(&self) -> Version {
+        self.state.read().mark
+    }
+
+    fn apply(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied> {
+        let mut state = self.state.write();
+        state.enter_epoch(epoch)?;
+        let mut applied = Applied::default();
+        for row in run.rows() {
+            applied.rows += 1;
+            applied.bytes += row_bytes(row.key, row.value);
+            state.insert(row);
+        }
+        state.changes.extend(run.changes().map(|(version, key)| (version, key.to_vec())));
+        state.mark = state.mark.max(through);
+        Ok(applied)
+    }
+
+    fn retract(&self, keep: Version, epoch: u64) -> Result<u64> {
+        let mut state = self.state.write();
+        state.enter_epoch(epoch)?;
+        state.mark = state.mark.min(keep);
+        let Some(first) = keep.checked_add(1) else { return Ok(0) };
+        let above = state.changes.split_off(&(first, Vec::new()));
+        Ok(above.iter().filter(|(version, key)| state.remove(*version, key)).count() as u64)
+    }
+
+    fn verify(
+        &self,
+        row: &mut dyn FnMut(RowRef<'_>) -> Result<()>,
+        change: &mut dyn FnMut(Version, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let state = self.state.read();
+        for (key, history) in &state.rows {
+            for (&version, value) in history.iter().rev() {
+                row(RowRef { key, version, value: value.as_deref() })?;
+            }
+        }
+        state.changes.iter().try_for_each(|(version, key)| change(*version, key))
+    }
+
+    fn stats(&self) -> BackendStats {
+        let state = self.state.read();
+        BackendStats { rows_estimate: state.changes.len() as u64, live_bytes: state.bytes, ..BackendStats::default() }
+    }
+
+    fn pressure(&self) -> Pressure {
+        Pressure::default()
+    }
+}

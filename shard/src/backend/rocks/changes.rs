@@ -1,0 +1,120 @@
+//! Which keys each version wrote: pages for readers, and single versions for those who rewrite them.
+
+use super::RocksBackend;
+use super::change_part::{PartKeys, push_part_key, split_part_key};
+use super::iterators::Lease;
+use super::row::{decode_value, push_row_key};
+use crate::backend::{ChangesFrom, Page, PageLimit, RowRef};
+use crate::{Result, Version};
+
+pub(super) fn changes(
+    backend: &RocksBackend,
+    after: ChangesFrom<'_>,
+    through: Version,
+    limit: PageLimit,
+    page: &mut Page,
+) -> Result<()> {
+    page.clear();
+    let mut parts = backend.changes.lease();
+    let mut rows = backend.points.lease();
+    match after {
+        ChangesFrom::After(version) => match version.checked_add(1) {
+            Some(first) => parts.seek(|target| push_part_key(target, first, &[])),
+            None => {
+                page.finished = true;
+                return Ok(());
+            }
+        },
+        ChangesFrom::Within(version, key) => seek_part_of(backend, &mut parts, version, key)?,
+    }
+    while let Some((part_key, value)) = parts.entry()? {
+        let (version, first) = split_part_key(part_key).ok_or_else(|| backend.broken("part of changes"))?;
+        if version > through {
+            break;
+        }
+        for key in std::iter::once(Some(first)).chain(PartKeys::new(value)) {
+            let key = key.ok_or_else(|| backend.broken("part of changes"))?;
+            if matches!(after, ChangesFrom::Within(seen, last) if seen == version && key <= last) {
+                continue;
+            }
+            if push_row(backend, &mut rows, version, key, page)?
+                && (page.len() >= limit.rows || page.bytes() >= limit.bytes)
+            {
+                return Ok(());
+            }
+        }
+        parts.next();
+    }
+    page.finished = true;
+    Ok(())
+}
+
+/// Moves to the part of `version` in which `key` stands or would stand, or else to what follows it.
+fn seek_part_of(backend: &RocksBackend, parts: &mut Lease<'_>, version: Version, key: &[u8]) -> Result<()> {
+    parts.seek_for_prev(|target| push_part_key(target, version, key));
+    if let Some((part_key, _)) = parts.entry()? {
+        let (found, _) = split_part_key(part_key).ok_or_else(|| backend.broken("part of changes"))?;
+        if found == version {
+            return Ok(());
+        }
+    }
+    parts.seek(|target| push_part_key(target, version, key));
+    Ok(())
+}
+
+/// Appends the row of `key` at exactly `version`; false if it is not there yet.
+fn push_row(
+    backend: &RocksBackend,
+    rows: &mut Lease<'_>,
+    version: Version,
+    key: &[u8],
+    page: &mut Page,
+) -> Result<bool> {
+    rows.seek(|target| push_row_key(target, key, version));
+    match rows.entry()? {
+        Some((row_key, tagged)) if row_key == rows.target() => {
+            let value = decode_value(tagged).ok_or_else(|| backend.broken("row"))?;
+            page.push(RowRef { key, version, value });
+            Ok(true)
+        }
+        // Changes are written before their rows: a flush is under way, or was cut short and will be made again.
+        _ if version > backend.meta.mark() => Ok(false),
+        _ => Err(backend.broken("row of a change: it is missing")),
+    }
+}
+
+/// The keys of one version as they stand on disk.
+#[derive(Debug, Default)]
+pub(super) struct VersionKeys {
+    /// First keys of its parts, ascending.
+    pub(super) parts: Vec<Vec<u8>>,
+    /// All its keys, ascending.
+    pub(super) keys: Vec<Vec<u8>>,
+}
+
+/// Reads all keys of `version`.
+pub(super) fn keys_of_version(backend: &RocksBackend, version: Version) -> Result<VersionKeys> {
+    let mut found = VersionKeys::default();
+    let mut parts = backend.changes.lease();
+    parts.seek(|target| push_part_key(target, version, &[]));
+    while let Some((part_key, value)) = parts.entry()? {
+        let (part_version, first) = split_part_key(part_key).ok_or_else(|| backend.broken("part of changes"))?;
+        if part_version != version {
+            break;
+        }
+        found.parts.push(first.to_vec());
+        found.keys.push(first.to_vec());
+        for key in PartKeys::new(value) {
+            found.keys.push(key.ok_or_else(|| backend.broken("part of changes"))?.to_vec());
+        }
+        parts.next();
+    }
+    Ok(found)
+}
+
+/// Whether any version from `first` on has changes on disk.
+pub(super) fn any_from(backend: &RocksBackend, first: Version) -> Result<bool> {
+    let mut parts = backend.changes.lease();
+    parts.seek(|target| push_part_key(target, first, &[]));
+    Ok(parts.entry()?.is_some())
+}

@@ -1,0 +1,170 @@
+//! A backend of one RocksDB instance.
+//!
+//! Three column families: the default one for what the instance knows of itself, `versions` for rows, `changes` for which keys
+//! each version wrote. Rows and changes come in as sorted files that are ingested, never through RocksDB's log: the store's
+//! commit log stands for them until the mark says that they are here.
+
+/// A named point at which a test can stop the process or make the call fail.
+macro_rules! failpoint {
+    ($backend:expr, $name:literal) => {
+        fail::fail_point!($name, |_| Err($crate::Error::Io {
+            path: $backend.path.clone(),
+            what: concat!("stopped at ", $name).into(),
+        }))
+    };
+}
+
+mod apply;
+mod change_part;
+mod changes;
+mod error;
+mod file_checksum;
+mod ingest;
+mod iterators;
+mod layout;
+mod meta;
+mod open;
+mod options;
+mod read;
+mod retract;
+mod row;
+mod scan;
+mod shared;
+mod stats;
+mod verify;
+
+pub use meta::Identity;
+pub use options::{Compression, OptionError, RocksOptions};
+pub use shared::RocksShared;
+
+use crate::backend::{Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, Row, RowRef, Run};
+use crate::{Error, KeyRange, Order, Result, Version};
+use iterators::IteratorPool;
+use meta::Meta;
+use rocksdb::{ColumnFamily, DB, Options, WaitForCompactOptions};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// One RocksDB instance below one shard.
+pub struct RocksBackend {
+    path: PathBuf,
+    db: Arc<DB>,
+    meta: Meta,
+    points: IteratorPool,
+    rows: IteratorPool,
+    changes: IteratorPool,
+    /// What RocksDB counts up whenever the files that a new iterator would see change, as last looked at.
+    super_versions: AtomicU64,
+    /// Number of the next file on its way in.
+    next_file: AtomicU64,
+    target_file_size: u64,
+    /// Files are written with the options of the family that they go to.
+    versions_options: Options,
+    changes_options: Options,
+    /// Holds the statistics.
+    instance_options: Options,
+}
+
+impl fmt::Debug for RocksBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksBackend").field("path", &self.path).field("meta", &self.meta).finish_non_exhaustive()
+    }
+}
+
+impl RocksBackend {
+    /// Makes a new, empty instance at `path`. Does nothing to one that is already there with the same identity, so that making it can
+    /// be tried again after a crash; refuses any other.
+    pub fn create(path: &Path, identity: &Identity, options: &RocksOptions, shared: &RocksShared) -> Result<Self> {
+        open::open(path, identity, options, shared, open::Mode::Create)
+    }
+
+    /// Opens the instance at `path`. Refuses a directory that is empty, another store's or another shard's.
+    pub fn open(path: &Path, identity: &Identity, options: &RocksOptions, shared: &RocksShared) -> Result<Self> {
+        open::open(path, identity, options, shared, open::Mode::Open)
+    }
+
+    /// The instance's directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Rewrites everything into the lowest level, which drops what deletions have hidden. Takes as long as that takes.
+    pub fn compact(&self) -> Result<()> {
+        for name in [layout::VERSIONS, layout::CHANGES] {
+            self.db.compact_range_cf(family(&self.db, name), None::<&[u8]>, None::<&[u8]>);
+        }
+        self.renew_iterators();
+        self.wait_for_compactions()
+    }
+
+    /// Returns once no compaction is due any more.
+    pub fn wait_for_compactions(&self) -> Result<()> {
+        self.db.wait_for_compact(&WaitForCompactOptions::default()).map_err(|e| error::classify(&self.path, &e))
+    }
+
+    fn family_options(&self, family: &str) -> &Options {
+        if family == layout::VERSIONS { &self.versions_options } else { &self.changes_options }
+    }
+
+    /// No read that begins from now on sees less than what is on disk now.
+    fn renew_iterators(&self) {
+        for pool in [&self.points, &self.rows, &self.changes] {
+            pool.renew();
+        }
+    }
+
+    /// The error for an entry that passed its checksum and still makes no sense.
+    fn broken(&self, what: &str) -> Error {
+        Error::Damaged { path: self.path.clone(), what: format!("it holds a broken {what}") }
+    }
+}
+
+/// The handle of a family.
+fn family<'db>(db: &'db DB, name: &str) -> &'db ColumnFamily {
+    db.cf_handle(name).expect("opened with all three families")
+}
+
+impl Backend for RocksBackend {
+    fn get(&self, key: &[u8], at: Version) -> Result<Option<Row>> {
+        read::get(self, key, at)
+    }
+
+    fn scan(&self, range: &KeyRange, at: Version, order: Order, limit: PageLimit, page: &mut Page) -> Result<()> {
+        scan::scan(self, range, at, order, limit, page)
+    }
+
+    fn changes(&self, after: ChangesFrom<'_>, through: Version, limit: PageLimit, page: &mut Page) -> Result<()> {
+        changes::changes(self, after, through, limit, page)
+    }
+
+    fn applied_through(&self) -> Version {
+        self.meta.mark()
+    }
+
+    fn apply(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied> {
+        apply::apply(self, run, through, epoch)
+    }
+
+    fn retract(&self, keep: Version, epoch: u64) -> Result<u64> {
+        retract::retract(self, keep, epoch)
+    }
+
+    fn verify(
+        &self,
+        row: &mut dyn FnMut(RowRef<'_>) -> Result<()>,
+        change: &mut dyn FnMut(Version, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        verify::verify(self, row, change)
+    }
+
+    fn stats(&self) -> BackendStats {
+        stats::stats(self)
+    }
+
+    fn pressure(&self) -> Pressure {
+        stats::pressure(self)
+    }
+}

@@ -1,0 +1,11 @@
+//! What every backend must do, and what RocksDB's must besides: one set of tests, run over each.
+
+mod conformance;
+mod damage;
+mod fixture;
+mod histories;
+mod identity;
+mod model;
+mod replay;
+mod settings;
+mod subject;

@@ -1,0 +1,99 @@
+//! Settings reach RocksDB, and bad ones are refused before anything is made.
+
+use crate::fixture::{Directory, EPOCH, TestRun};
+use crate::subject::files;
+use shingle_shard::Error;
+use shingle_shard::backend::{Backend, Compression, RocksBackend, RocksShared};
+
+#[test]
+fn a_setting_out_of_bounds_is_refused_and_nothing_is_made() {
+    let mut directory = Directory::new();
+    let shared = directory.shared().expect("valid options");
+    directory.options.block_cache_size = 1;
+    let refused = RocksShared::new(&directory.options, 1).expect_err("a cache of one byte");
+    assert!(matches!(&refused, Error::Option(error) if error.field == "block_cache_size"), "{refused:?}");
+    let identity = Directory::identity();
+    let refused = RocksBackend::create(&directory.shard(), &identity, &directory.options, &shared);
+    assert!(matches!(&refused, Err(Error::Option(error)) if error.given == "1"), "{refused:?}");
+    assert!(!directory.shard().exists());
+}
+
+#[test]
+fn compression_may_change_between_openings() {
+    let mut directory = Directory::new();
+    drop(directory.create().expect("a new directory"));
+    for (i, compression) in [Compression::None, Compression::Lz4, Compression::Zstd].into_iter().enumerate() {
+        directory.options.compression_type = compression;
+        let backend = directory.open().expect("it was closed");
+        let version = i as u64 + 1;
+        let value = vec![7; 200_000];
+        let applied =
+            backend.apply(&TestRun::of([(&b"a"[..], version, Some(value.as_slice()))]), version, EPOCH).expect("sound");
+        assert_eq!(applied.bytes < 100_000, compression != Compression::None, "{compression:?}: {applied:?}");
+        for read in 1..=version {
+            let row = backend.get(b"a", read).expect("sound").expect("written above");
+            assert!(row.version == read && row.value.as_deref() == Some(&value));
+        }
+    }
+}
+
+#[test]
+fn statistics_are_counted_when_they_are_on() {
+    for on in [false, true] {
+        let mut directory = Directory::new();
+        directory.options.enable_statistics = on;
+        let backend = directory.create().expect("a new directory");
+        for version in 1..=3 {
+            let keys: Vec<Vec<u8>> = (0..2000_u32).map(|i| i.to_be_bytes().repeat(8)).collect();
+            let run = TestRun::of(keys.iter().map(|key| (key.as_slice(), version, Some(key.as_slice()))));
+            backend.apply(&run, version, EPOCH).expect("sound");
+            for key in &keys {
+                backend.get(key, version).expect("sound").expect("written above");
+            }
+        }
+        backend.compact().expect("sound");
+        let stats = backend.stats();
+        assert_eq!(stats.block_cache_hits > 0, on, "{stats:?}");
+        assert_eq!(stats.block_cache_misses > 0, on, "{stats:?}");
+        assert_eq!(stats.compaction_cpu_micros > 0, on, "{stats:?}");
+        assert_eq!(stats.rows_estimate, 6000, "{stats:?}");
+        assert!(stats.file_bytes > 0 && stats.live_bytes > 0 && stats.level0_files == 0, "{stats:?}");
+    }
+}
+
+#[test]
+fn pressure_counts_files_at_level_0() {
+    let mut directory = Directory::new();
+    directory.options.level0_file_num_compaction_trigger = 100;
+    let backend = directory.create().expect("a new directory");
+    for version in 1..=5 {
+        let ends = [(&b"a"[..], version, None), (&b"z"[..], version, None)];
+        backend.apply(&TestRun::of(ends), version, EPOCH).expect("sound");
+    }
+    // The first one goes to the lowest level, as nothing is there yet.
+    assert_eq!(backend.pressure().level0_files, 4);
+    backend.compact().expect("sound");
+    assert_eq!(backend.pressure().level0_files, 0);
+}
+
+/// An iterator that waits for the next read keeps the files of its time; whoever watches the pressure lets them go.
+#[test]
+fn idle_iterators_do_not_keep_files_that_compaction_left() {
+    let directory = Directory::new();
+    let backend = directory.create().expect("a new directory");
+    for version in 1..=8_u64 {
+        let value = vec![version as u8; 1000];
+        let ends = [(&b"a"[..], version, Some(value.as_slice())), (&b"z"[..], version, None)];
+        backend.apply(&TestRun::of(ends), version, EPOCH).expect("sound");
+        backend.get(b"a", version).expect("sound");
+    }
+    backend.compact().expect("sound");
+    for version in 1..=8 {
+        backend.get(b"a", version).expect("sound");
+    }
+    backend.compact().expect("sound");
+    backend.pressure();
+    let live = backend.stats().file_bytes;
+    let there: u64 = files(&directory, "sst").iter().map(|file| file.metadata().expect("it is there").len()).sum();
+    assert!(there < live + 4000, "{there} bytes of files, {live} of them live");
+}

@@ -1,0 +1,137 @@
+//! The settings of a store: by builder, by file, or from a preset.
+
+mod bounds;
+mod error;
+mod file;
+mod flush;
+mod log;
+mod preset;
+#[cfg(test)]
+mod tests;
+
+pub use error::ConfigError;
+pub use flush::FlushConfig;
+pub use log::LogConfig;
+pub use preset::Preset;
+pub use shingle_shard::backend::{Compression, RocksOptions};
+
+use serde::{Deserialize, Serialize};
+use shingle_router::Durability;
+use std::path::Path;
+use std::time::Duration;
+
+/// Every setting of a store that may change from one opening to the next. What is fixed when a store is made (shards, slots,
+/// routing key, directories) is the [`Builder`](crate::Builder)'s.
+///
+/// As a file, with any setting left out:
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("shingle.toml");
+/// # std::fs::write(&path, r#"
+/// preset = "medium"           # light, medium, high, extreme or production; what the file does not set comes from it
+/// durability = "sync"         # or "buffered"
+///
+/// [rocksdb]
+/// block_cache_size = 536870912
+///
+/// [flush]
+/// interval_secs = 30
+///
+/// [log]
+/// segment_bytes = 134217728
+/// # "#)?;
+/// # let config = shingle::Config::from_file(&path)?;
+/// # assert_eq!((config.rocksdb.write_buffer_size, config.rocksdb.block_cache_size), (128 << 20, 512 << 20));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Memory
+/// Sizes are those of the whole process, however many shards the store has: `write_buffer_size` × `max_write_buffer_number` is the
+/// budget of all memtables together, `block_cache_size` is one cache that all shards share, `max_open_files` is divided among them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How durable a commit is when it is acknowledged, unless its batch asks for something else. Default `sync`.
+    pub durability: Durability,
+    /// The memtables and the RocksDB instances.
+    pub rocksdb: RocksOptions,
+    /// When memory is handed to the disk.
+    pub flush: FlushConfig,
+    /// The commit log.
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// Reads a `.toml` or `.json` file and validates it.
+    ///
+    /// # Errors
+    /// The file cannot be read, has another extension, does not parse, has a field that is not known, or a value out of its bound.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let config = file::read(path.as_ref())?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// [`Preset::Light`]: under 1 000 transactions a second.
+    #[must_use]
+    pub fn light() -> Self {
+        Preset::Light.into()
+    }
+
+    /// [`Preset::Medium`]: 1 000–10 000 transactions a second.
+    #[must_use]
+    pub fn medium() -> Self {
+        Preset::Medium.into()
+    }
+
+    /// [`Preset::High`]: 10 000–100 000 transactions a second.
+    #[must_use]
+    pub fn high() -> Self {
+        Preset::High.into()
+    }
+
+    /// [`Preset::Extreme`]: over 100 000 transactions a second, with many shards.
+    #[must_use]
+    pub fn extreme() -> Self {
+        Preset::Extreme.into()
+    }
+
+    /// [`Preset::Production`].
+    #[must_use]
+    pub fn production() -> Self {
+        Preset::Production.into()
+    }
+
+    /// Bytes that all memtables of all shards may take together.
+    #[must_use]
+    pub fn memtable_bytes(&self) -> u64 {
+        self.rocksdb.write_buffer_size.saturating_mul(u64::from(self.rocksdb.max_write_buffer_number))
+    }
+
+    /// What the router reads of it.
+    pub(crate) fn router(&self) -> shingle_router::Options {
+        shingle_router::Options {
+            durability: self.durability,
+            batch_bytes_max: self.log.batch_bytes_max as usize,
+            buffered_sync: Duration::from_millis(self.log.buffered_sync_ms),
+            segment_bytes: self.log.segment_bytes,
+            write_buffer_bytes: self.rocksdb.write_buffer_size,
+            memory_budget_bytes: self.memtable_bytes(),
+            keep_recent_versions: self.flush.keep_recent_versions,
+            flush_interval: Some(self.flush.interval_secs).filter(|&secs| secs > 0).map(Duration::from_secs),
+            blocks_per_flush: Some(self.flush.blocks_per_flush).filter(|&blocks| blocks > 0),
+            flush_on_start: self.flush.flush_on_start,
+        }
+    }
+
+    /// Refuses a value out of its bound, and settings that contradict each other. Opening a store does it too.
+    ///
+    /// # Errors
+    /// [`ConfigError::OutOfRange`] names the first setting that is wrong, its bound and what was given.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.rocksdb.validate()?;
+        self.flush.validate()?;
+        self.log.validate()
+    }
+}

@@ -1,0 +1,55 @@
+//! Where the stores of a replay are made.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Where the stores of a replay are made.
+#[derive(Debug)]
+pub(crate) enum Stores {
+    /// Among the system's temporary files; removed with their case.
+    Temporary,
+    /// Under a directory, where they stay.
+    Kept(PathBuf),
+}
+
+/// The directory of one store.
+#[derive(Debug)]
+pub(crate) enum StoreDir {
+    Temporary(TempDir),
+    Kept(PathBuf),
+}
+
+impl Stores {
+    /// Under `dir`, which has to be new or empty, or among the temporary files.
+    pub(crate) fn new(dir: Option<&Path>) -> io::Result<Self> {
+        let Some(dir) = dir else { return Ok(Self::Temporary) };
+        std::fs::create_dir_all(dir)?;
+        if std::fs::read_dir(dir)?.next().is_some() {
+            let message = format!("{} is not empty", dir.display());
+            return Err(io::Error::new(io::ErrorKind::DirectoryNotEmpty, message));
+        }
+        Ok(Self::Kept(dir.to_owned()))
+    }
+
+    /// Makes the directory of a case's store.
+    pub(crate) fn make(&self, file: &Path, case: &str) -> io::Result<StoreDir> {
+        match self {
+            Self::Temporary => TempDir::with_prefix("shingle-replay-").map(StoreDir::Temporary),
+            Self::Kept(dir) => {
+                let dir = dir.join(file.file_stem().unwrap_or_default()).join(case.replace(['/', '\\'], "_"));
+                std::fs::create_dir_all(&dir)?;
+                Ok(StoreDir::Kept(dir))
+            }
+        }
+    }
+}
+
+impl StoreDir {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(dir) => dir.path(),
+            Self::Kept(dir) => dir,
+        }
+    }
+}

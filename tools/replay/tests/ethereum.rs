@@ -1,0 +1,28 @@
+//! Ethereum's own test chains, where they are.
+
+use shingle_replay::{Options, run};
+use std::num::NonZero;
+use std::path::PathBuf;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+/// They lie beside the project, or where the variable says.
+fn chains() -> Option<PathBuf> {
+    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/chains"));
+    let path = std::env::var_os("SHINGLE_CHAINS").map_or_else(beside, PathBuf::from);
+    path.is_dir().then_some(path)
+}
+
+#[test]
+fn every_chain_ends_where_ethereum_says_and_every_height_stays_what_it_was() -> TestResult {
+    let Some(chains) = chains() else {
+        eprintln!("skipped: Ethereum's test chains are not here");
+        return Ok(());
+    };
+    let options = Options { shards: 4, flush_every: NonZero::new(5), ..Options::default() };
+    let report = run(&[chains], &options, &mut |_| ())?;
+    let failures = report.failures().map(|(file, failure)| format!("{}: {failure}", file.path.display()));
+    assert_eq!(failures.collect::<Vec<_>>(), Vec::<String>::new());
+    assert!(report.totals.counts.reorganisations > 0, "some of the chains change branches");
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! The command line, typed: what can be asked for. What it means is in `commands`.
+
+mod bench;
+mod demo;
+mod store;
+
+pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
+pub(crate) use demo::DemoArgs;
+pub(crate) use store::{
+    AtArgs, DeleteArgs, GetArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs, StoreArgs, VerifyArgs,
+};
+
+use clap::{Parser, Subcommand};
+
+const AFTER_HELP: &str = "\
+Keys and values are text, 0x hexadecimal or base64: (text:0x… means that very text).
+Exit codes: 0 done, 1 failed or not found, 2 bad argument.
+
+Start here:
+  shingle demo                 run a node for a few seconds, and see what it proved
+  shingle status               look at the store that it made
+  shingle get account/000042   read from it";
+
+/// Runs, inspects, verifies and measures a Shingle store: a sharded, versioned state store over RocksDB.
+#[derive(Debug, Parser)]
+#[command(name = "shingle", version, after_help = AFTER_HELP, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Print JSON: one document, or one line for each entry of a scan.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node: token transfers in blocks, and proofs that nothing went wrong.
+    Demo(DemoArgs),
+    /// Execute Ethereum's test chains on a store, and check every state root.
+    Replay(ReplayArgs),
+    /// Show how a store is doing: versions, blocks, shards, log, memory.
+    Status(StatusArgs),
+    /// Read a key, at the newest version or at an older one.
+    Get(GetArgs),
+    /// Set a key, durably.
+    Put(PutArgs),
+    /// Delete a key, durably. Older versions keep it.
+    Delete(DeleteArgs),
+    /// List keys and values in order.
+    Scan(ScanArgs),
+    /// Read everything, and check every checksum, key and index entry.
+    Verify(VerifyArgs),
+    /// Take back every block above a height, for good.
+    Rollback(RollbackArgs),
+    /// Measure, alone or against a tuned RocksDB in the same run.
+    Bench(BenchArgs),
+}

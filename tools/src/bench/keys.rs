@@ -1,0 +1,115 @@
+//! Keys and values of the benchmarks: the same for every store, from a number, and so cheap that they are not what is measured.
+//!
+//! A key is its number, mixed, repeated to length: uniformly spread, incompressible, computed in a few nanoseconds. A value
+//! is a piece of a pool of random bytes that fits the processor's cache.
+
+use crate::args::BenchOptions;
+use rand::rngs::SmallRng;
+use rand::{Rng, RngCore, SeedableRng};
+
+/// Fits a second-level cache, and is far larger than the blocks in which a store compresses.
+const POOL_BYTES: usize = 256 << 10;
+
+/// Numbers from here on are keys that no store has.
+const ABSENT: u64 = 1 << 63;
+
+/// How keys and values look.
+#[derive(Clone, Debug)]
+pub(crate) struct KeySpace {
+    pub(crate) keys: u64,
+    key_bytes: usize,
+    value_bytes: usize,
+    seed: u64,
+    pool: Vec<u8>,
+}
+
+impl KeySpace {
+    pub(crate) fn new(options: &BenchOptions) -> Self {
+        let mut rng = SmallRng::seed_from_u64(options.seed);
+        let value_bytes = options.value_bytes as usize;
+        let mut pool = vec![0; POOL_BYTES + value_bytes];
+        rng.fill_bytes(&mut pool);
+        KeySpace { keys: options.keys, key_bytes: options.key_bytes as usize, value_bytes, seed: options.seed, pool }
+    }
+
+    /// A source of random choices: the same for the same stream of the same seed.
+    pub(crate) fn choices(&self, stream: u64) -> Choices<'_> {
+        let rng = SmallRng::seed_from_u64(mix(self.seed ^ mix(stream)));
+        Choices { space: self, rng, keys: [vec![0; self.key_bytes], vec![0; self.key_bytes]] }
+    }
+
+    /// Bytes of one key and one value.
+    pub(crate) fn update_bytes(&self) -> u64 {
+        (self.key_bytes + self.value_bytes) as u64
+    }
+
+    pub(crate) fn value_bytes(&self) -> usize {
+        self.value_bytes
+    }
+
+    fn write_key(&self, number: u64, key: &mut [u8]) {
+        for (lane, bytes) in key.chunks_mut(8).enumerate() {
+            let word = mix(number ^ (lane as u64) << 56);
+            bytes.copy_from_slice(&word.to_be_bytes()[..bytes.len()]);
+        }
+    }
+
+    fn value(&self, offset: usize) -> &[u8] {
+        &self.pool[offset..offset + self.value_bytes]
+    }
+}
+
+/// A stream of random choices of keys and values.
+#[derive(Clone, Debug)]
+pub(crate) struct Choices<'a> {
+    space: &'a KeySpace,
+    rng: SmallRng,
+    /// Room for the keys that are handed out.
+    keys: [Vec<u8>; 2],
+}
+
+impl<'a> Choices<'a> {
+    /// The number of one of the loaded keys, uniformly.
+    #[inline]
+    pub(crate) fn number(&mut self) -> u64 {
+        self.rng.random_range(0..self.space.keys)
+    }
+
+    #[inline]
+    pub(crate) fn key(&mut self, number: u64) -> &[u8] {
+        self.space.write_key(number, &mut self.keys[0]);
+        &self.keys[0]
+    }
+
+    /// Two different loaded keys.
+    #[inline]
+    pub(crate) fn two_keys(&mut self) -> [&[u8]; 2] {
+        let first = self.number();
+        let second = (first + self.rng.random_range(1..self.space.keys)) % self.space.keys;
+        self.space.write_key(first, &mut self.keys[0]);
+        self.space.write_key(second, &mut self.keys[1]);
+        [&self.keys[0], &self.keys[1]]
+    }
+
+    /// A key that no store has.
+    #[inline]
+    pub(crate) fn absent_key(&mut self) -> &[u8] {
+        let number = ABSENT | self.number();
+        self.key(number)
+    }
+
+    #[inline]
+    pub(crate) fn value(&mut self) -> &'a [u8] {
+        let offset = self.rng.random_range(0..POOL_BYTES);
+        self.space.value(offset)
+    }
+}
+
+/// The finalizer of SplitMix64: every bit of the result depends on every bit of `x`, and no two numbers share a result.
+#[inline]
+fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}

@@ -1,0 +1,89 @@
+//! What a stretch of work cost: time, processor time, bytes written.
+
+use std::time::{Duration, Instant};
+
+/// Fields of `/proc/self/stat` after the command's name, counted from 0: user and system time, in ticks.
+const STAT_UTIME: usize = 11;
+const STAT_STIME: usize = 12;
+
+/// Linux counts them in hundredths of a second, whatever the kernel's own tick is.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A running measurement of this process. One store works at a time, so what the process does is what the store does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meter {
+    begun: Instant,
+    cpu: Option<Duration>,
+    written_bytes: Option<u64>,
+}
+
+/// What was used. `None` where the system does not tell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub(crate) elapsed: Duration,
+    pub(crate) cpu: Option<Duration>,
+    pub(crate) written_bytes: Option<u64>,
+}
+
+impl Meter {
+    pub(crate) fn begin() -> Self {
+        Meter { begun: Instant::now(), cpu: cpu_time(), written_bytes: written_bytes() }
+    }
+
+    pub(crate) fn end(self) -> Usage {
+        Usage {
+            elapsed: self.begun.elapsed(),
+            cpu: cpu_time().zip(self.cpu).map(|(end, begin)| end.saturating_sub(begin)),
+            written_bytes: written_bytes().zip(self.written_bytes).map(|(end, begin)| end.saturating_sub(begin)),
+        }
+    }
+}
+
+fn cpu_time() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The command's name stands in parentheses and may hold anything.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let fields: Vec<_> = fields.split(' ').collect();
+    let ticks = |field: usize| fields.get(field)?.parse::<u32>().ok();
+    Some(TICK * (ticks(STAT_UTIME)? + ticks(STAT_STIME)?))
+}
+
+/// Bytes that this process has made the disk write, the page cache's later write-backs included.
+fn written_bytes() -> Option<u64> {
+    let io = std::fs::read_to_string("/proc/self/io").ok()?;
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
+}
+
+/// The middle one; the mean of the two middle ones where their number is even.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some((values[middle - 1] + values[middle]) / 2.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Meter, median};
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn work_is_seen() {
+        let meter = Meter::begin();
+        let mut sum = 0_u64;
+        while meter.end().cpu.is_some_and(|cpu| cpu.is_zero()) {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(meter.end().cpu.is_some() && meter.end().written_bytes.is_some());
+    }
+}

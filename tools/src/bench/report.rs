@@ -1,0 +1,125 @@
+//! The results, for people and for scripts.
+
+use super::figure::{Better, Figure, Round};
+use super::machine::Machine;
+use super::measure::median;
+use crate::args::BenchOptions;
+use crate::output::Output;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// All that one run of a workload measured.
+pub(super) struct Report<'a> {
+    pub(super) workload: &'static str,
+    pub(super) settings: Vec<(&'static str, String)>,
+    pub(super) figures: &'static [Figure],
+    pub(super) stores: Vec<Measured>,
+    pub(super) options: &'a BenchOptions,
+}
+
+/// The rounds of one store.
+pub(super) struct Measured {
+    pub(super) name: &'static str,
+    pub(super) configuration: Vec<(&'static str, String)>,
+    pub(super) rounds: Vec<Round>,
+}
+
+impl Measured {
+    /// The median over the rounds.
+    fn median(&self, figure: usize) -> Option<f64> {
+        median(self.rounds.iter().filter_map(|round| round[figure]).collect())
+    }
+}
+
+impl Report<'_> {
+    pub(super) fn print(&self, out: &mut Output) -> anyhow::Result<()> {
+        if out.json { out.document(&self.document()) } else { self.print_page(out) }
+    }
+
+    /// The first store is Shingle; a ratio compares it with another.
+    fn ratio(&self, other: &Measured, figure: usize) -> Option<f64> {
+        let (ours, theirs) = (self.stores.first()?.median(figure)?, other.median(figure)?);
+        (theirs != 0.0).then(|| ours / theirs)
+    }
+
+    fn print_page(&self, out: &mut Output) -> anyhow::Result<()> {
+        let options = self.options;
+        out.line(format_args!(
+            "bench {}, medians of {} rounds on {}\n",
+            self.workload,
+            options.rounds,
+            Machine::this()
+        ))?;
+        let mut header = vec![""];
+        header.extend(self.stores.iter().map(|store| store.name));
+        header.extend(self.stores.iter().skip(1).map(|_| "ratio"));
+        let rows = self.figures.iter().enumerate().map(|(number, figure)| {
+            let title = match figure.better {
+                Better::Higher => figure.title.to_owned(),
+                Better::Lower => format!("{} (less is better)", figure.title),
+            };
+            let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| figure.show(value));
+            let medians = self.stores.iter().map(|store| shown(store.median(number)));
+            let ratios = self
+                .stores
+                .iter()
+                .skip(1)
+                .map(|other| self.ratio(other, number).map_or("–".to_owned(), |ratio| format!("{ratio:.2} ×")));
+            std::iter::once(title).chain(medians).chain(ratios).collect()
+        });
+        out.table(&header, rows.collect::<Vec<Vec<String>>>())?;
+        out.line("")?;
+        let keys = format!(
+            "{} of {} B, values of {} B",
+            crate::units::count(options.keys),
+            options.key_bytes,
+            options.value_bytes
+        );
+        let settings = std::iter::once(("keys", keys)).chain(self.settings.iter().cloned()).collect::<Vec<_>>();
+        out.properties(&settings)?;
+        for store in &self.stores {
+            out.line(format_args!("\n{}", store.name))?;
+            out.properties(&store.configuration)?;
+        }
+        Ok(())
+    }
+
+    fn document(&self) -> impl Serialize {
+        let stores = self.stores.iter().map(|store| {
+            json!({
+                "name": store.name,
+                "configuration": pairs(&store.configuration),
+                "median": self.values(|figure| store.median(figure)),
+                "rounds": store.rounds.iter().map(|round| self.values(|figure| round[figure])).collect::<Vec<_>>(),
+            })
+        });
+        let ratios: Map<_, _> = self
+            .stores
+            .iter()
+            .skip(1)
+            .map(|other| (other.name.to_owned(), self.values(|figure| self.ratio(other, figure))))
+            .collect();
+        json!({
+            "bench": self.workload,
+            "machine": Machine::this(),
+            "keys": self.options.keys,
+            "key_bytes": self.options.key_bytes,
+            "value_bytes": self.options.value_bytes,
+            "seed": self.options.seed,
+            "settings": pairs(&self.settings),
+            "figures": self.figures,
+            "stores": stores.collect::<Vec<_>>(),
+            "ratio_to": ratios,
+        })
+    }
+
+    fn values(&self, value: impl Fn(usize) -> Option<f64>) -> Value {
+        let values =
+            self.figures.iter().enumerate().map(|(number, figure)| (figure.id.to_owned(), json!(value(number))));
+        Value::Object(values.collect())
+    }
+}
+
+fn pairs(pairs: &[(&'static str, String)]) -> Value {
+    Value::Object(pairs.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect())
+}

@@ -1,0 +1,51 @@
+//! The directory in which a benchmark's stores are made, and which goes with it.
+
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+
+/// A directory of this process alone; removed when dropped, unless it is to be kept.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Scratch {
+    pub(super) fn new(parent: &Path, keep: bool) -> anyhow::Result<Self> {
+        let path = parent.join(format!("shingle-bench-{}", std::process::id()));
+        std::fs::create_dir_all(parent)
+            .and_then(|()| std::fs::create_dir(&path))
+            .with_context(|| format!("cannot make {}; --scratch names another place", path.display()))?;
+        Ok(Scratch { path, keep })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the directory, for a process that ends before the drop.
+    pub(super) fn remover(&self) -> impl Fn() + Send + 'static {
+        let (path, keep) = (self.path.clone(), self.keep);
+        move || {
+            if !keep {
+                remove(&path);
+            }
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.keep {
+            eprintln!("shingle: the stores are left in {}", self.path.display());
+        } else {
+            remove(&self.path);
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(path) {
+        eprintln!("shingle: cannot remove {}: {error}", path.display());
+    }
+}

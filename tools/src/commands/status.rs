@@ -1,0 +1,79 @@
+//! `shingle status`.
+
+use crate::args::StatusArgs;
+use crate::output::Output;
+use crate::units;
+use serde::Serialize;
+use shingle::{SealedBlock, Stats};
+use std::path::PathBuf;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    dir: &'a PathBuf,
+    head: Option<SealedBlock>,
+    #[serde(flatten)]
+    stats: &'a Stats,
+}
+
+pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
+    let db = args.store.open()?;
+    let (head, stats) = (db.head(), db.stats());
+    let dir = &args.store.dir;
+    if out.json {
+        return out.document(&Status { dir, head, stats: &stats });
+    }
+    let head = match head {
+        Some(block) => {
+            format!("height {}, timestamp {} ms, version {}", block.height, block.timestamp_ms, block.version)
+        }
+        None => "no blocks yet".to_owned(),
+    };
+    let on_disk = stats.shards.iter().map(|shard| shard.file_bytes).sum();
+    let rows = stats.shards.iter().map(|shard| shard.rows_estimate).sum();
+    let log = stats
+        .log
+        .as_ref()
+        .map_or("none".to_owned(), |log| format!("{} in {} segments", units::bytes(log.bytes), log.segments));
+    out.properties(&[
+        ("store", dir.display().to_string()),
+        ("newest block", head),
+        ("newest version", stats.version.to_string()),
+        ("oldest version", stats.floor.to_string()),
+        ("rows", format!("{}, estimated, all versions counted", units::count(rows))),
+        ("on disk", units::bytes(on_disk)),
+        ("commit log", log),
+        (
+            "memory",
+            format!(
+                "{} of {} for memtables",
+                units::bytes(stats.memory_bytes),
+                units::bytes(stats.memory_budget_bytes)
+            ),
+        ),
+        ("blocks", units::count(stats.blocks)),
+    ])?;
+    out.line("")?;
+    let rows = stats.shards.iter().map(|shard| {
+        vec![
+            shard.number.to_string(),
+            units::count(shard.rows_estimate),
+            units::bytes(shard.live_bytes),
+            units::bytes(shard.file_bytes),
+            shard.level0_files.to_string(),
+            units::bytes(shard.memory_bytes),
+            units::bytes(shard.unflushed_bytes),
+            shard.flushed_version.to_string(),
+        ]
+    });
+    let header = [
+        "shard",
+        "rows, estimated",
+        "live data",
+        "files",
+        "level-0 files",
+        "in memory",
+        "not flushed",
+        "flushed version",
+    ];
+    out.table(&header, rows)
+}

@@ -1,0 +1,39 @@
+//! How the verbs open their store.
+
+use crate::args::{AtArgs, StoreArgs};
+use anyhow::Context;
+use shingle::{At, Builder, Config, Database, Snapshot};
+
+impl StoreArgs {
+    /// A builder with the settings of the file, if one was given.
+    pub(crate) fn builder(&self) -> anyhow::Result<Builder> {
+        let config = match &self.config {
+            Some(file) => Config::from_file(file).map_err(shingle::Error::from)?,
+            None => Config::default(),
+        };
+        Ok(Database::builder(&self.dir).config(config))
+    }
+
+    /// Opens a store that is there; makes none.
+    pub(crate) fn open(&self) -> anyhow::Result<Database> {
+        self.open_or_create(false)
+    }
+
+    /// Opens the store, and makes it first if it is missing and `create` allows it.
+    pub(crate) fn open_or_create(&self, create: bool) -> anyhow::Result<Database> {
+        let opened = self.builder()?.create_if_missing(create).open();
+        opened.with_context(|| format!("cannot open the store in {}", self.dir.display()))
+    }
+}
+
+impl AtArgs {
+    /// The state that was asked for: the newest one unless a height or a version was given.
+    pub(crate) fn snapshot(self, db: &Database) -> anyhow::Result<Snapshot> {
+        let at = match (self.at_height, self.at_version) {
+            (Some(height), _) => At::Height(height),
+            (None, Some(version)) => At::Version(version),
+            (None, None) => At::Newest,
+        };
+        Ok(db.snapshot_at(at)?)
+    }
+}
