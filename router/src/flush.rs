@@ -281,8 +281,9 @@ impl Core {
 
     /// 1. The memtables are sealed between two versions, so that each file holds whole versions.
     /// 2. The log is synced through them: no shard may be ahead of the log after a power cut.
-    /// 3. The shards write their files and their marks.
-    /// 4. The block index is written, before the log that could rebuild it goes.
+    /// 3. The block index is written that far and no further. After 4, recovery no longer reads the log that could rebuild it; and what the log
+    ///    has not synced, the index must not have.
+    /// 4. The shards write their files and their marks.
     /// 5. Log segments that no shard needs any more are released.
     fn flush_shards(&self, chosen: impl Fn(usize) -> bool + Sync) -> Result<Flushed> {
         let _one_at_a_time = self.flusher.exclude();
@@ -297,8 +298,11 @@ impl Core {
             self.shards.all().iter().filter(|shard| chosen(shard.number())).for_each(|shard| shard.seal());
             *applied
         };
+        self.wait_until_published(through)?;
         fail::fail_point!("flush::after_seal");
         self.sync()?;
+        self.persist_blocks(through)?;
+        fail::fail_point!("flush::after_blocks");
         let flushed: Vec<_> = self
             .shards
             .all()
@@ -315,9 +319,7 @@ impl Core {
         }
         fail::fail_point!("flush::after_shards");
         let everywhere = self.shards.all().iter().map(|shard| shard.flushed_through()).min().unwrap_or(0);
-        self.persist_blocks()?;
         let last_block = self.blocks.read().at_or_below_version(everywhere).map(|block| block.height);
-        fail::fail_point!("flush::after_blocks");
         if let Some(log) = &self.log {
             log.lock().release(everywhere)?;
         }
@@ -333,11 +335,21 @@ impl Core {
         Ok(sum)
     }
 
-    /// Writes what the block index has learnt since it was written last.
-    pub(crate) fn persist_blocks(&self) -> Result<()> {
+    /// A version is applied a moment before it is published, and its block is in the index only then.
+    fn wait_until_published(&self, version: Version) -> Result<()> {
+        let mut sequencer = self.sequencer.lock();
+        while self.visible() < version {
+            self.health.check()?;
+            self.pipeline.published.wait(&mut sequencer);
+        }
+        Ok(())
+    }
+
+    /// Writes what the block index has learnt since it was written last, up to a version that the log has synced.
+    pub(crate) fn persist_blocks(&self, through: Version) -> Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let mut file = disk.blocks.lock();
-        let news = self.blocks.read().news().to_vec();
+        let news = self.blocks.read().news_through(through).to_vec();
         file.append(&news)?;
         self.blocks.write().persisted(news.len());
         Ok(())

@@ -210,8 +210,9 @@ impl Store {
             thread.join().ok();
         }
         self.core.health.check()?;
-        self.core.persist_blocks()?;
-        self.core.log.as_ref().map_or(Ok(()), |log| log.lock().close())
+        // The log first: what it has not synced, the block index must not have.
+        self.core.log.as_ref().map_or(Ok(()), |log| log.lock().close())?;
+        self.core.persist_blocks(self.core.visible())
     }
 }
 
