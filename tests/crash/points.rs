@@ -24,7 +24,7 @@ pub(crate) const RUNNING: &[&str] = &[
     "flush::after_shards",
     "log::release",
     "rollback::before_shards",
-    "retract::after_mark",
+    "retract::after_witness",
     "retract::after_versions",
     "retract::after_changes",
     "rollback::after_shards",
@@ -39,7 +39,7 @@ pub(crate) fn passes_max(point: &str) -> u64 {
         "commit::before_append" | "commit::after_append" | "commit::after_sync" => 60,
         "commit::after_apply" | "commit::after_publish" => 60,
         "log::append::before_write" | "log::append::after_write" | "log::sync::before" | "log::sync::after" => 60,
-        "flush::after_versions" | "flush::after_changes" | "flush::after_mark" | "retract::after_mark" => 9,
+        "flush::after_versions" | "flush::after_changes" | "flush::after_mark" | "retract::after_witness" => 9,
         _ if CREATION.contains(&point) || OPENING.contains(&point) => 0,
         _ => 2,
     }

@@ -17,10 +17,9 @@ const SLICE_BYTES: usize = 16 << 20;
 pub(super) fn retract(backend: &RocksBackend, keep: Version, epoch: u64) -> Result<u64> {
     let RocksBackend { db, path, meta, .. } = backend;
     meta.enter_epoch(db, path, epoch)?;
-    // 1. The mark goes back before the first row does: after a crash nothing above `keep` counts as applied, and the retraction
-    //    is made again.
-    meta.lower_mark(db, path, keep)?;
-    failpoint!(backend, "retract::after_mark");
+    // 1. The witness goes before the row that it names.
+    meta.dismiss_witness(db, path, keep)?;
+    failpoint!(backend, "retract::after_witness");
 
     let Some(first) = keep.checked_add(1) else { return Ok(0) };
     let mut retracted = 0;
