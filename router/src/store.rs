@@ -210,7 +210,8 @@ impl Store {
         }
         self.core.health.check()?;
         self.core.persist_blocks()?;
-        self.core.log.as_ref().map_or(Ok(()), |log| log.lock().close())
+        let next_version = self.core.sequencer.lock().next_version();
+        self.core.log.as_ref().map_or(Ok(()), |log| log.lock().close(next_version))
     }
 }
 

@@ -227,6 +227,16 @@ impl Log {
     /// it is or will be in the log, and the log can be used on.
     pub(crate) fn append(&mut self, frames: &[Frame<'_>]) -> Result<()> {
         self.check_usable()?;
+        if frames.is_empty() {
+            return Ok(());
+        }
+        self.append_group(frames)?;
+        self.counts.groups += 1;
+        self.counts.commits += frames.len() as u64;
+        Ok(())
+    }
+
+    fn append_group(&mut self, frames: &[Frame<'_>]) -> Result<()> {
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Ok(()) };
         debug_assert!(first.version >= self.written && frames.is_sorted_by_key(|frame| frame.version), "versions fall");
         let bytes = frames.iter().map(|frame| frame_bytes(frame.payload.len() as u64)).sum();
@@ -239,8 +249,7 @@ impl Log {
         begun?;
         self.write_group(frames, bytes)?;
         self.written = last.version;
-        self.counts.groups += 1;
-        self.counts.commits += frames.len() as u64;
+        self.end.closed = false;
         self.counts.appended_bytes += bytes;
         Ok(())
     }
@@ -253,10 +262,10 @@ impl Log {
         if synced_to == self.synced_to {
             return Ok(());
         }
-        let synced = failpoint_sync_before(&active.path)
-            .and_then(|()| active.file.sync().map_err(|error| Error::io("sync", &active.path, error)));
+        let synced = failpoint_sync_before().and_then(|()| active.file.sync());
         self.counts.syncs += 1;
         if let Err(error) = synced {
+            let error = Error::io("sync", &active.path, error);
             return Err(self.fail(error));
         }
         fail::fail_point!("log::sync::after");
@@ -308,22 +317,27 @@ impl Log {
         }
     }
 
-    /// Makes everything durable and marks the log as closed in order.
-    pub(crate) fn close(&mut self) -> Result<()> {
+    /// Makes everything durable and marks the log as closed in order. `next_version` was never given out, nor was any
+    /// above it: the next opening goes on there. The log can be used on; then it is no longer closed.
+    pub(crate) fn close(&mut self, next_version: Version) -> Result<()> {
         self.sync()?;
+        self.next_version = self.next_version.max(next_version);
         if self.active.is_none() && self.end.closed {
             return Ok(());
         }
         let payload = self.next_version.to_le_bytes();
         let checksum = payload_checksum(&payload);
-        self.append(&[Frame { version: self.written, kind: Kind::Close, payload: &payload, checksum }])?;
+        self.append_group(&[Frame { version: self.written, kind: Kind::Close, payload: &payload, checksum }])?;
         self.sync()?;
-        match &mut self.active {
-            Some(active) => {
-                active.file.truncate(active.offset).map_err(|error| Error::io("shorten", &active.path, error))
-            }
-            None => Ok(()),
-        }
+        let Some(mut last) = self.active.take() else { return Ok(()) };
+        self.end = LogEnd {
+            previous: last.header.number,
+            position: last.header.position(last.offset),
+            closed: true,
+            spare: None,
+        };
+        self.sealed.push_back(Sealed { number: last.header.number, bytes: last.offset, last_version: self.written });
+        last.file.truncate(last.offset).map_err(|error| Error::io("shorten", &last.path, error))
     }
 
     /// Seals the active segment and begins the next one, with room for a group of `bytes` up to version `last`.
@@ -548,7 +562,7 @@ fn failpoint_append_after_write() -> std::io::Result<()> {
     Ok(())
 }
 
-fn failpoint_sync_before(path: &std::path::Path) -> Result<()> {
-    fail::fail_point!("log::sync::before", |argument| Err(Error::io("sync", path, injected(argument))));
+fn failpoint_sync_before() -> std::io::Result<()> {
+    fail::fail_point!("log::sync::before", |argument| Err(injected(argument)));
     Ok(())
 }
