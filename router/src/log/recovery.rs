@@ -319,7 +319,7 @@ impl Scan<'_> {
         self.state.chain.push(header.number);
         self.state.closed_with = None;
         self.state.last_version = self.state.last_version.max(header.base_version);
-        self.window.reset();
+        self.window.reset(file_bytes);
         let segment = Segment { header, file: file.as_ref(), file_bytes, path: &path };
         let mut offset = FRAMES_AT;
         loop {
@@ -392,7 +392,7 @@ impl Scan<'_> {
             // What was lost after this segment is reported as lost.
             End::Unknown => Ok(None),
             End::Newest => {
-                self.window.reset();
+                self.window.reset(segment.file_bytes);
                 let position = segment.header.position(offset);
                 let later = search_later(&mut self.window, segment.file, segment.header.seal(), offset, position)
                     .map_err(|error| segment.unread(error))?;

@@ -77,8 +77,8 @@ struct LogEnd {
     /// The last segment's number; 0 if there is none.
     previous: u64,
     position: u64,
-    /// Whether the last frame is a Close, so that closing again writes nothing.
-    closed: bool,
+    /// If the last frame is a Close: the next version that it names, so that closing again writes nothing.
+    closed_with: Option<Version>,
     /// The last segment's unused rest, cut off once the next segment exists.
     spare: Option<Spare>,
 }
@@ -120,7 +120,7 @@ impl Log {
             }
             disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
         }
-        let end = LogEnd { previous: 0, position: 0, closed: false, spare: None };
+        let end = LogEnd { previous: 0, position: 0, closed_with: None, spare: None };
         let mut log = Log {
             disk,
             sealed: VecDeque::new(),
@@ -184,7 +184,7 @@ impl Log {
         Log {
             sealed: due.chain(read).collect(),
             active: None,
-            end: LogEnd { previous, position, closed: recovery.clean, spare },
+            end: LogEnd { previous, position, closed_with: recovery.clean.then_some(recovery.next_version), spare },
             free: recovery.files.free.clone(),
             next_number: recovery.files.last_number() + 1,
             written: recovery.last_version,
@@ -249,7 +249,7 @@ impl Log {
         begun?;
         self.write_group(frames, bytes)?;
         self.written = last.version;
-        self.end.closed = false;
+        self.end.closed_with = None;
         self.counts.appended_bytes += bytes;
         Ok(())
     }
@@ -322,7 +322,7 @@ impl Log {
     pub(crate) fn close(&mut self, next_version: Version) -> Result<()> {
         self.sync()?;
         self.next_version = self.next_version.max(next_version);
-        if self.active.is_none() && self.end.closed {
+        if self.active.is_none() && self.end.closed_with.is_some_and(|named| named >= self.next_version) {
             return Ok(());
         }
         let payload = self.next_version.to_le_bytes();
@@ -333,7 +333,7 @@ impl Log {
         self.end = LogEnd {
             previous: last.header.number,
             position: last.header.position(last.offset),
-            closed: true,
+            closed_with: Some(self.next_version),
             spare: None,
         };
         self.sealed.push_back(Sealed { number: last.header.number, bytes: last.offset, last_version: self.written });
