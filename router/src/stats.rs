@@ -4,6 +4,7 @@ use crate::commit::Group;
 use crate::core::Core;
 use crate::flush::FlushStats;
 use crate::log::LogStats;
+use crate::recovery::Recovery;
 use shingle_shard::Version;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +44,8 @@ pub struct Stats {
     pub height: Option<u64>,
     /// The oldest version that can be read.
     pub floor: Version,
+    /// How often the slot map was replaced, the first one counted.
+    pub slot_map_epoch: u64,
     /// How many blocks the block index holds.
     pub blocks: u64,
     /// Each shard.
@@ -69,6 +72,8 @@ pub struct Stats {
     pub oldest_snapshot: Option<Version>,
     /// What flushes have written.
     pub flush: FlushStats,
+    /// What opening the store has found in its log.
+    pub recovery: Recovery,
 }
 
 /// Figures of one shard.
@@ -132,6 +137,7 @@ impl Core {
             version: self.visible(),
             height: self.newest_block().map(|block| block.height),
             floor: self.snapshots.floor(),
+            slot_map_epoch: map.epoch(),
             blocks: self.blocks.read().len() as u64,
             shards,
             log: self.log.as_ref().map(|log| log.lock().stats()),
@@ -145,6 +151,7 @@ impl Core {
             open_snapshots: open_snapshots as u64,
             oldest_snapshot,
             flush: self.flusher.stats(),
+            recovery: self.recovery.clone(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! When memory is handed to the disk.
 
-use super::bounds::check;
 use super::ConfigError;
+use super::bounds::check;
 use serde::{Deserialize, Serialize};
 
 /// When the shards' memory is flushed to their backends, and how much of it stays readable in memory afterwards.

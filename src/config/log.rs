@@ -1,7 +1,7 @@
 //! The commit log.
 
-use super::bounds::check;
 use super::ConfigError;
+use super::bounds::check;
 use serde::{Deserialize, Serialize};
 
 const KIB: u64 = 1 << 10;

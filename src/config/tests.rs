@@ -97,8 +97,15 @@ fn a_file_lies_over_its_preset() -> TestResult {
 #[test]
 fn unknown_fields_are_refused_by_name() {
     for preset in ["", "preset = \"high\"\n"] {
-        for (table, field) in [("", "writ_buffer_size"), ("[rocksdb]", "writ_buffer_size"), ("[flush]", "intervall"), ("[log]", "segment")] {
-            let said = from_text("toml", &format!("{preset}{table}\n{field} = 1\n")).expect_err("the field is unknown").to_string();
+        for (table, field) in [
+            ("", "writ_buffer_size"),
+            ("[rocksdb]", "writ_buffer_size"),
+            ("[flush]", "intervall"),
+            ("[log]", "segment"),
+        ] {
+            let said = from_text("toml", &format!("{preset}{table}\n{field} = 1\n"))
+                .expect_err("the field is unknown")
+                .to_string();
             assert!(said.contains(field), "{said}");
         }
     }
@@ -128,7 +135,10 @@ fn presets_are_valid_and_as_the_capacity_table_says() {
     }
     assert_eq!(Config::light(), Config::default());
     assert_eq!(Config::medium().rocksdb.write_buffer_size, 128 << 20);
-    assert_eq!((Config::high().rocksdb.write_buffer_size, Config::high().rocksdb.block_cache_size), (256 << 20, 4 << 30));
+    assert_eq!(
+        (Config::high().rocksdb.write_buffer_size, Config::high().rocksdb.block_cache_size),
+        (256 << 20, 4 << 30)
+    );
     let production = Config::production();
     assert_eq!(production.memtable_bytes(), 512 << 20);
     assert_eq!((production.rocksdb.max_background_jobs, production.rocksdb.block_cache_size), (8, 2 << 30));

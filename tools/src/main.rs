@@ -6,6 +6,7 @@ mod bytes_text;
 mod commands;
 mod failure;
 mod interrupt;
+mod latency;
 mod opening;
 mod output;
 mod progress;

@@ -275,11 +275,13 @@ impl Log {
     }
 
     /// The newest version that was appended.
+    #[cfg(test)]
     pub(crate) fn written(&self) -> Version {
         self.written
     }
 
     /// The newest version that is durable.
+    #[cfg(test)]
     pub(crate) fn synced(&self) -> Version {
         self.synced
     }
@@ -562,7 +564,13 @@ fn failpoint_append_after_write() -> std::io::Result<()> {
     Ok(())
 }
 
+<<<<<<< HEAD
 fn failpoint_sync_before() -> std::io::Result<()> {
     fail::fail_point!("log::sync::before", |argument| Err(injected(argument)));
+=======
+#[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "named in the failure that the failpoint makes"))]
+fn failpoint_sync_before(path: &std::path::Path) -> Result<()> {
+    fail::fail_point!("log::sync::before", |argument| Err(Error::io("sync", path, injected(argument))));
+>>>>>>> main
     Ok(())
 }

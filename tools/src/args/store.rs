@@ -2,6 +2,7 @@
 
 use crate::bytes_text::{Bytes, Encoding, Value};
 use clap::Args;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 /// Which store.
@@ -36,9 +37,21 @@ pub(crate) struct ReplayArgs {
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
-    /// Shards of the stores that the chains run on.
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    /// Shards of the stores that the chains run on, one store for each chain.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) shards: u64,
+
+    /// Flush each store after every so many blocks, so that reads and rollbacks go to the disk too. [default: at closing]
+    #[arg(long, value_name = "BLOCKS")]
+    pub(crate) flush_every: Option<NonZero<usize>>,
+
+    /// Chains at a time. [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZero<usize>>,
+
+    /// Make the stores in this directory, new or empty, and leave them there. [default: temporary ones]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -149,7 +162,7 @@ pub(crate) struct ScanArgs {
 Example:
   shingle verify --dir /srv/node/state
 
-Exits with 1 if anything is damaged. It changes nothing.")]
+Exits with 1 if anything is damaged. It repairs nothing.")]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,

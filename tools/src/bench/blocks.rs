@@ -3,9 +3,10 @@
 use super::figure::{Figure, Round, Unit};
 use super::keys::KeySpace;
 use super::measure::Meter;
-use super::store::{Store, new_histogram};
+use super::store::Store;
 use super::workload::{Plan, load, loaded_height};
 use crate::args::BlocksArgs;
+use crate::latency::Latencies;
 use indicatif::ProgressBar;
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,7 @@ impl Plan for Blocks<'_> {
         let (blocks, updates) = (self.args.blocks, self.args.updates);
         let first_height = loaded_height(&self.space) + 1 + number * blocks;
         let mut choices = self.space.choices(number);
-        let mut latency_us = new_histogram()?;
+        let mut latency = Latencies::new()?;
         bar.set_length(blocks);
 
         let meter = Meter::begin();
@@ -67,7 +68,7 @@ impl Plan for Blocks<'_> {
                     writes.put(choices.key(number), value);
                 }
             })?;
-            latency_us.saturating_record(block_begun.elapsed().as_micros() as u64);
+            latency.record(block_begun.elapsed());
             bar.set_position(height - first_height + 1);
         }
         let burst = begun.elapsed();
@@ -76,7 +77,7 @@ impl Plan for Blocks<'_> {
 
         let total = (blocks * updates) as f64;
         let rate = |elapsed: Duration| Some(total / elapsed.as_secs_f64());
-        let latency_ms = |quantile| Some(latency_us.value_at_quantile(quantile) as f64 / 1e3);
+        let latency_ms = |quantile| Some(latency.quantile(quantile).as_secs_f64() * 1e3);
         Ok(vec![
             rate(burst),
             rate(settled),

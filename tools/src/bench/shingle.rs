@@ -134,7 +134,7 @@ impl ShingleClient<'_> {
         while self.under_way.len() > count {
             let Some((begun, handle)) = self.under_way.pop_front() else { break };
             handle.wait()?;
-            self.done.latency_us.saturating_record(begun.elapsed().as_micros() as u64);
+            self.done.latency.record(begun.elapsed());
         }
         Ok(())
     }

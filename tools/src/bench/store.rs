@@ -1,6 +1,6 @@
 //! What a benchmark asks of a store. Every store that is measured implements this, so that all run the same code.
 
-use hdrhistogram::Histogram;
+use crate::latency::Latencies;
 use std::time::Instant;
 
 /// Takes the writes of one block.
@@ -49,18 +49,13 @@ pub(crate) trait Client {
 
 /// What a client has done.
 pub(crate) struct Committed {
-    /// From the beginning of a transaction to its durable commit, conflicts included, in microseconds. One entry a transaction.
-    pub(crate) latency_us: Histogram<u64>,
+    /// From the beginning of a transaction to its durable commit, conflicts included. One entry a transaction.
+    pub(crate) latency: Latencies,
     pub(crate) conflicts: u64,
 }
 
 impl Committed {
     pub(crate) fn new() -> anyhow::Result<Self> {
-        Ok(Committed { latency_us: new_histogram()?, conflicts: 0 })
+        Ok(Committed { latency: Latencies::new()?, conflicts: 0 })
     }
-}
-
-/// A histogram of latencies with three digits.
-pub(crate) fn new_histogram() -> anyhow::Result<Histogram<u64>> {
-    Ok(Histogram::new(3)?)
 }

@@ -79,11 +79,11 @@ impl Plan for Transfers<'_> {
 
         let mut all = Committed::new()?;
         for client in committed {
-            all.latency_us.add(&client.latency_us)?;
+            all.latency.merge(&client.latency);
             all.conflicts += client.conflicts;
         }
-        let total = all.latency_us.len() as f64;
-        let latency_ms = |quantile| Some(all.latency_us.value_at_quantile(quantile) as f64 / 1e3);
+        let total = all.latency.count() as f64;
+        let latency_ms = |quantile| Some(all.latency.quantile(quantile).as_secs_f64() * 1e3);
         let committed_bytes = total * 2.0 * self.space.update_bytes() as f64;
         Ok(vec![
             Some(total / usage.elapsed.as_secs_f64()),

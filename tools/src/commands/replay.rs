@@ -1,8 +1,65 @@
 //! `shingle replay`.
 
 use crate::args::ReplayArgs;
+use crate::failure::{Negative, Usage};
 use crate::output::Output;
+use crate::{progress, units};
+use shingle_replay::{Counts, Error, Options, Report};
+use std::time::Duration;
 
-pub(crate) fn run(_args: &ReplayArgs, _out: &mut Output) -> anyhow::Result<()> {
-    anyhow::bail!("pending")
+pub(crate) fn run(args: &ReplayArgs, out: &mut Output) -> anyhow::Result<()> {
+    let options = Options {
+        shards: args.shards as usize,
+        dir: args.keep.clone(),
+        flush_every: args.flush_every,
+        ..Options::default()
+    };
+    let options = Options { threads: args.threads.unwrap_or(options.threads), ..options };
+    let bar = progress::bar("replaying", 0);
+    let report = shingle_replay::run(&args.paths, &options, &mut |progress| {
+        bar.set_length(progress.cases_total as u64);
+        bar.set_position(progress.cases_done as u64);
+        let totals = progress.totals;
+        bar.set_message(format!(
+            "{} blocks, {} failures, {}",
+            units::count(totals.counts.blocks),
+            totals.failures,
+            progress.case
+        ));
+    });
+    bar.finish_and_clear();
+    let report = report.map_err(|error| match error {
+        Error::NoChains | Error::Path { .. } => anyhow::Error::from(Usage(error.to_string())),
+        Error::Directory(_) => error.into(),
+    })?;
+    if out.json {
+        out.document(&report)?;
+    } else {
+        print_page(&report, out)?;
+    }
+    if report.is_success() { Ok(()) } else { Err(Negative.into()) }
+}
+
+fn print_page(report: &Report, out: &mut Output) -> anyhow::Result<()> {
+    let files =
+        report.files.iter().map(|file| row(file.path.display().to_string(), file.counts, file.failures.len() as u64));
+    let total = row(format!("total, {} files", report.totals.files), report.totals.counts, report.totals.failures);
+    let header = ["file", "cases", "blocks", "executed", "refused", "reorganisations", "state roots", "failures"];
+    out.table(&header, files.chain([total]))?;
+    out.line(format_args!(
+        "\n{} state roots verified on {} shards in {}",
+        units::count(report.totals.counts.state_roots_verified),
+        report.shards,
+        units::duration(Duration::from_millis(report.elapsed_ms))
+    ))?;
+    for (file, failure) in report.failures() {
+        out.line(format_args!("FAILED {}: {failure}", file.path.display()))?;
+    }
+    Ok(())
+}
+
+fn row(name: String, counts: Counts, failures: u64) -> Vec<String> {
+    let Counts { cases, blocks, blocks_executed, blocks_refused, reorganisations, state_roots_verified } = counts;
+    let numbers = [cases, blocks, blocks_executed, blocks_refused, reorganisations, state_roots_verified, failures];
+    std::iter::once(name).chain(numbers.map(units::count)).collect()
 }

@@ -19,7 +19,7 @@ pub(super) fn retract(backend: &RocksBackend, keep: Version, epoch: u64) -> Resu
     meta.enter_epoch(db, path, epoch)?;
     // 1. The mark goes back before the first row does: after a crash nothing above `keep` counts as applied, and the retraction
     //    is made again.
-    meta.set_mark(db, path, keep.min(meta.mark()))?;
+    meta.lower_mark(db, path, keep)?;
     failpoint!(backend, "retract::after_mark");
 
     let Some(first) = keep.checked_add(1) else { return Ok(0) };

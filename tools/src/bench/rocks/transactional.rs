@@ -85,7 +85,7 @@ impl Client for TransactionClient<'_> {
             }
             self.done.conflicts += 1;
         }
-        self.done.latency_us.saturating_record(begun.elapsed().as_micros() as u64);
+        self.done.latency.record(begun.elapsed());
         Ok(())
     }
 

@@ -7,20 +7,17 @@ mod summary;
 
 use crate::args::DemoArgs;
 use crate::interrupt::Interrupt;
+use crate::latency::Latencies;
 use crate::output::Output;
 use crate::{progress, units};
 use anyhow::Context;
 use chain::Chain;
-use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 use node::Node;
 use proof::Remembered;
 use shingle::Database;
 use std::time::{Duration, Instant};
 use summary::Summary;
-
-/// Latencies are kept with three digits, in microseconds.
-const LATENCY_DIGITS: u8 = 3;
 
 pub(crate) fn run(args: &DemoArgs, out: &mut Output) -> anyhow::Result<()> {
     let interrupt = Interrupt::listen()?;
@@ -72,7 +69,7 @@ struct Blocks {
     blocks: u64,
     transfers: u64,
     elapsed: Duration,
-    commit_latency_us: Histogram<u64>,
+    commit_latency: Latencies,
     /// The state halfway.
     remembered: Remembered,
     interrupted: bool,
@@ -86,7 +83,7 @@ fn make_blocks(args: &DemoArgs, node: &mut Node<'_>, interrupt: &Interrupt) -> a
         blocks: 0,
         transfers: 0,
         elapsed: Duration::ZERO,
-        commit_latency_us: Histogram::new(LATENCY_DIGITS)?,
+        commit_latency: Latencies::new()?,
         remembered: Remembered { height: node.head()?.height, balances: node.expected.clone() },
         interrupted: false,
     };
@@ -105,7 +102,7 @@ fn make_blocks(args: &DemoArgs, node: &mut Node<'_>, interrupt: &Interrupt) -> a
         let block = node.make_block()?;
         made.blocks += 1;
         made.transfers += block.transfers;
-        made.commit_latency_us.saturating_record(block.commit_latency.as_micros() as u64);
+        made.commit_latency.record(block.commit_latency);
         bar.set_position((done * Goal::STEPS) as u64);
         bar.set_message(format!("{}TPS, block {}", units::rate(made.tps()), units::count(made.blocks)));
     }

@@ -8,7 +8,6 @@ use crate::units;
 use serde::Serialize;
 use shingle::Stats;
 use std::path::PathBuf;
-use std::time::Duration;
 
 pub(super) struct Summary {
     pub(super) dir: PathBuf,
@@ -31,8 +30,8 @@ struct Document<'a> {
     transactions: u64,
     elapsed_seconds: f64,
     tps: f64,
-    commit_latency_us_p50: u64,
-    commit_latency_us_p99: u64,
+    commit_latency_ms_p50: f64,
+    commit_latency_ms_p99: f64,
     interrupted: bool,
     proofs: &'a [Proof],
     stats: &'a Stats,
@@ -43,11 +42,8 @@ impl Summary {
         if out.json { self.print_document(out) } else { self.print_page(out) }
     }
 
-    fn latency_us(&self, quantile: f64) -> u64 {
-        self.blocks.commit_latency_us.value_at_quantile(quantile)
-    }
-
     fn print_document(&self, out: &mut Output) -> anyhow::Result<()> {
+        let latency_ms = |quantile| self.blocks.commit_latency.quantile(quantile).as_secs_f64() * 1e3;
         out.document(&Document {
             dir: &self.dir,
             accounts: self.chain.accounts,
@@ -57,8 +53,8 @@ impl Summary {
             transactions: self.blocks.transfers,
             elapsed_seconds: self.blocks.elapsed.as_secs_f64(),
             tps: self.blocks.tps(),
-            commit_latency_us_p50: self.latency_us(0.50),
-            commit_latency_us_p99: self.latency_us(0.99),
+            commit_latency_ms_p50: latency_ms(0.50),
+            commit_latency_ms_p99: latency_ms(0.99),
             interrupted: self.blocks.interrupted,
             proofs: &self.proofs,
             stats: &self.stats,
@@ -67,7 +63,7 @@ impl Summary {
 
     fn print_page(&self, out: &mut Output) -> anyhow::Result<()> {
         let blocks = &self.blocks;
-        let latency = |quantile| units::duration(Duration::from_micros(self.latency_us(quantile)));
+        let latency = |quantile| units::duration(blocks.commit_latency.quantile(quantile));
         let origin = if self.continued { "going on with the chain that was there" } else { "a new chain" };
         let accounts = units::count(self.chain.accounts);
         out.line(format_args!(
