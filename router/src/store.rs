@@ -213,7 +213,10 @@ impl Store {
         }
         self.core.health.check()?;
         // The log first: what it has not synced, the block index must not have.
-        self.core.log.as_ref().map_or(Ok(()), |log| log.lock().close())?;
+        if let Some(log) = &self.core.log {
+            let next_version = self.core.sequencer.lock().next_version();
+            log.lock().close(next_version)?;
+        }
         self.core.persist_blocks(self.core.visible())
     }
 }
