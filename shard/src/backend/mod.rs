@@ -149,8 +149,10 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// changes nothing. If it fails, either nothing can be seen of the run or applying it again completes it.
     fn apply(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied>;
 
-    /// Removes every row whose version is above `keep`, for good, and durably sets the mark to at most `keep`. Costs what
-    /// it removes. Returns how many rows went.
+    /// Removes every row whose version is above `keep`, for good. Costs what it removes. Returns how many rows went.
+    ///
+    /// The mark stays: what was removed is not to be applied again, and the log that held it may be gone. One that is cut short
+    /// by a crash must be made again before anything else.
     fn retract(&self, keep: Version, epoch: u64) -> Result<u64>;
 
     /// Reads everything and checks every checksum; hands every row of `versions` to `row` (by key, then version
