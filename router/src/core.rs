@@ -8,6 +8,7 @@ use crate::lock::StoreLock;
 use crate::log::Log;
 use crate::manifest::Manifest;
 use crate::options::Options;
+use crate::recovery::Recovery;
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
 use crate::snapshot::Snapshots;
@@ -44,6 +45,7 @@ pub(crate) struct Core {
     pub(crate) flusher: Flusher,
     pub(crate) health: Health,
     pub(crate) counters: Counters,
+    pub(crate) recovery: Recovery,
 }
 
 /// What an open store holds of its directory.

@@ -40,6 +40,7 @@ pub use flush::{FlushStats, Flushed};
 pub use log::{LogStats, Recover};
 pub use open::{OpenOptions, SHARDS_DEFAULT};
 pub use options::Options;
+pub use recovery::{Recovery, RecoveryCut};
 pub use scan::Scan;
 pub use shingle_shard::{KeyRange, Version};
 pub use slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX};

@@ -23,7 +23,9 @@ impl StoreLock {
         let mut file = file.map_err(|error| Error::io("open", &path, error))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(Error::Locked { path: dir.to_owned(), holder: read_holder(&mut file) }),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(Error::Locked { path: dir.to_owned(), holder: read_holder(&mut file) });
+            }
             Err(error) => return Err(Error::io("lock", &path, error.into())),
         }
         // The lock holds without it, and so does the store on a full disk: who holds it is only for the reader.

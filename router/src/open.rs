@@ -10,7 +10,7 @@ use crate::lock::StoreLock;
 use crate::log::{Log, LogOptions, Recover};
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::recovery::Replay;
+use crate::recovery::{Recovery, Replay};
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
 use crate::slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX, SlotMap, Slots};
@@ -21,7 +21,7 @@ use crate::{Error, Result};
 use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
 use rustix::process::{Resource, getrlimit};
-use shingle_shard::backend::{Backend, Identity, MemoryBackend, RocksBackend, RocksOptions, RocksShared};
+use shingle_shard::backend::{Backend, MemoryBackend, RocksBackend, RocksOptions, RocksShared};
 use shingle_shard::{Shard, ShardOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -148,6 +148,7 @@ impl Store {
             flusher: Flusher::new(),
             health: Health::default(),
             counters: Counters::default(),
+            recovery: Recovery::default(),
             options: options.router.clone(),
         };
         Store::start(core)
@@ -171,16 +172,15 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
             Ok(Arc::new(backend) as Arc<dyn Backend>)
         })
         .collect::<Result<Vec<_>>>()?;
-    // Every part is there and is this store's: only now is anything written.
     manifest.epoch += 1;
-    manifest.store(layout.dir)?;
-
     let slots = manifest.slots();
     let shards = make_shards(backends, &options.router);
     let (blocks_file, blocks) = BlocksFile::open(layout.dir, manifest.store_id)?;
     let mut replay = Replay::new(shards, blocks, manifest.epoch, &options.router);
     let (log, recovered) = Log::open(log_options(layout, &manifest, &options), options.recover, replay.from(), &mut |frame| replay.frame(frame))?;
-    let (shards, blocks) = replay.finish()?;
+    let (shards, blocks, commits) = replay.finish()?;
+    // Every part is there and sound: a store that cannot be opened keeps its epoch.
+    manifest.store(layout.dir)?;
     let flushed = shards.iter().map(Shard::flushed_through).max().unwrap_or(0);
     let visible = recovered.last_version.max(flushed);
     let core = Core {
@@ -196,6 +196,7 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
         flusher: Flusher::new(),
         health: Health::default(),
         counters: Counters::default(),
+        recovery: Recovery::new(recovered, commits),
         shards: Shards::new(shards, slots, manifest.slot_map.clone()),
         disk: Some(Disk {
             dir: layout.dir.to_owned(),

@@ -1,11 +1,12 @@
 //! Recovery: what the log holds beyond the shards' files goes into their memtables again.
 
 use crate::blocks::{BlockIndex, RolledBack};
-use crate::log::{CommitRecord, Frame, Kind, RollbackRecord};
+use crate::log::{CommitRecord, Cut, Frame, Kind, Recovered, RollbackRecord};
 use crate::options::Options;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use shingle_shard::{Shard, Version};
+use std::path::PathBuf;
 
 /// Commits are collected up to this size, and then applied by all shards in parallel.
 const CHUNK_BYTES: usize = 8 << 20;
@@ -22,12 +23,42 @@ pub(crate) struct Replay {
     chunk_bytes: usize,
     /// The newest version that is applied.
     through: Version,
+    commits: u64,
+}
+
+/// What opening the store has found in its log.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Recovery {
+    /// Whether the store was closed in order.
+    pub clean: bool,
+    /// Commits that went from the log into the memtables again.
+    pub commits: u64,
+    /// Where the log ended short of what stood there, and why; `None`: it was whole.
+    pub cut: Option<RecoveryCut>,
+}
+
+/// Where the log was cut off.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct RecoveryCut {
+    /// The segment.
+    pub segment: PathBuf,
+    /// Where in it the log ends.
+    pub offset: u64,
+    /// What was damaged, and given up on request; `None`: what was cut off was never synced, as after a power cut.
+    pub damage: Option<String>,
+}
+
+impl Recovery {
+    pub(crate) fn new(recovered: Recovered, commits: u64) -> Self {
+        let cut = recovered.cut.map(|Cut { segment, offset, damage }| RecoveryCut { segment, offset, damage });
+        Recovery { clean: recovered.clean, commits, cut }
+    }
 }
 
 impl Replay {
     pub(crate) fn new(shards: Vec<Shard>, blocks: BlockIndex, epoch: u64, options: &Options) -> Self {
         let memory_budget_bytes = options.memory_budget_bytes;
-        Replay { shards, blocks, epoch, memory_budget_bytes, chunk: Vec::new(), chunk_bytes: 0, through: 0 }
+        Replay { shards, blocks, epoch, memory_budget_bytes, chunk: Vec::new(), chunk_bytes: 0, through: 0, commits: 0 }
     }
 
     /// What every shard has on disk: nothing up to here is needed from the log.
@@ -62,6 +93,7 @@ impl Replay {
                 by_shard.get_mut(shard as usize).ok_or_else(|| unreadable(*version))?.push((*version, ops));
             }
             self.through = *version;
+            self.commits += 1;
         }
         self.shards.par_iter().zip(by_shard).for_each(|(shard, writes)| {
             let on_disk = shard.flushed_through();
@@ -100,9 +132,9 @@ impl Replay {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<(Vec<Shard>, BlockIndex)> {
+    pub(crate) fn finish(mut self) -> Result<(Vec<Shard>, BlockIndex, u64)> {
         self.apply()?;
-        Ok((self.shards, self.blocks))
+        Ok((self.shards, self.blocks, self.commits))
     }
 }
 

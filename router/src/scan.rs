@@ -47,11 +47,6 @@ impl Scan {
         Scan { snapshot, rest: range, front: end(Order::Ascending), back: end(Order::Descending) }
     }
 
-    /// What the scan has not returned yet: its range less the keys returned from either end.
-    pub(crate) fn rest(&self) -> &KeyRange {
-        &self.rest
-    }
-
     fn step(&mut self, order: Order) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
         if self.rest.is_empty() {
             return None;

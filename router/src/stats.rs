@@ -4,6 +4,7 @@ use crate::commit::Group;
 use crate::core::Core;
 use crate::flush::FlushStats;
 use crate::log::LogStats;
+use crate::recovery::Recovery;
 use shingle_shard::Version;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,6 +70,8 @@ pub struct Stats {
     pub oldest_snapshot: Option<Version>,
     /// What flushes have written.
     pub flush: FlushStats,
+    /// What opening the store has found in its log.
+    pub recovery: Recovery,
 }
 
 /// Figures of one shard.
@@ -145,6 +148,7 @@ impl Core {
             open_snapshots: open_snapshots as u64,
             oldest_snapshot,
             flush: self.flusher.stats(),
+            recovery: self.recovery.clone(),
         }
     }
 }

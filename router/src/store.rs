@@ -16,6 +16,8 @@ use shingle_shard::Version;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+const FLUSH_THREAD: &str = "shingle-flush";
+
 /// An open store. The `shingle` crate's `Database` is this behind a handle that can be cloned.
 #[derive(Debug)]
 pub struct Store {
@@ -28,12 +30,16 @@ impl Store {
     pub(crate) fn start(core: Core) -> Result<Store> {
         let store = Store { core: Arc::new(core), threads: Mutex::default() };
         let threads: [(&str, fn(&Arc<Core>)); 3] =
-            [("shingle-log", Pipeline::run_log), ("shingle-apply", Pipeline::run_apply), ("shingle-flush", Flusher::run)];
+            [("shingle-log", Pipeline::run_log), ("shingle-apply", Pipeline::run_apply), (FLUSH_THREAD, Flusher::run)];
         for (name, body) in threads {
             let core = Arc::clone(&store.core);
             let thread = std::thread::Builder::new()
                 .name(name.into())
-                .spawn(move || body(&core))
+                .spawn(move || {
+                    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(&core))).is_err() {
+                        core.abandon(name);
+                    }
+                })
                 .map_err(|error| Error::Thread { name, source: Arc::new(error) })?;
             store.threads.lock().push(thread);
         }
@@ -195,18 +201,13 @@ impl Store {
         }
         self.core.sequencer.lock().lifecycle = Lifecycle::Closing;
         self.core.pipeline.queued.notify_all();
-        let mut panicked = None;
         for thread in threads.drain(..) {
-            let name = thread.thread().name().unwrap_or_default().to_owned();
-            if name == "shingle-flush" {
+            // The pipeline's threads end first: they may wait for a flush.
+            if thread.thread().name() == Some(FLUSH_THREAD) {
                 self.core.flusher.stop();
             }
-            if thread.join().is_err() {
-                panicked = Some(name);
-            }
-        }
-        if let Some(what) = panicked {
-            return Err(Error::Panicked { what });
+            // A panic was caught and poisoned the store, which is reported below.
+            thread.join().ok();
         }
         self.core.health.check()?;
         self.core.persist_blocks()?;

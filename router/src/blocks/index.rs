@@ -189,7 +189,10 @@ mod tests {
     fn blocks_are_found_by_height_version_and_time() {
         let index = index();
         let heights = |found: Option<SealedBlock>| found.map(|block| block.height);
-        assert_eq!([9, 10, 12, 20, 99].map(|height| heights(index.at_height(height))), [None, Some(10), None, Some(20), None]);
+        assert_eq!(
+            [9, 10, 12, 20, 99].map(|height| heights(index.at_height(height))),
+            [None, Some(10), None, Some(20), None]
+        );
         assert_eq!(
             [9, 10, 12, 20, 99].map(|height| heights(index.at_or_below_height(height))),
             [None, Some(10), Some(11), Some(20), Some(21)]

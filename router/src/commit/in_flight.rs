@@ -60,6 +60,10 @@ impl InFlight {
         }
     }
 
+    pub(crate) fn into_commits(self) -> Vec<Arc<Commit>> {
+        self.commits.into()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.commits.is_empty()
     }

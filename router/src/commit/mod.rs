@@ -66,13 +66,14 @@ impl Core {
     /// First stage, on the committing thread: everything that may refuse the commit, then its number and its place in the queue.
     pub(crate) fn submit(&self, prepared: Prepared, reads: Option<&ReadSet>) -> Result<CommitHandle> {
         self.health.check()?;
-        self.admit(prepared.payload.len())?;
+        let room = self.admit(prepared.payload.len())?;
         let checked = reads.map_or(Ok(0), |reads| self.validate_old(reads))?;
         let mut sequencer = self.sequencer.lock();
         if let Some(reads) = reads {
             self.validate(&mut sequencer, reads, checked)?;
         }
         let handle = sequencer.number(prepared)?;
+        room.keep();
         self.pipeline.queued.notify_one();
         Ok(handle)
     }
@@ -83,7 +84,7 @@ impl Core {
         let mut log = log.lock();
         fail::fail_point!("commit::before_append");
         let frames: Vec<_> = group.iter().map(|commit| commit.frame(commit.version)).collect();
-        log.append(&frames)?;
+        log.append(&frames).map_err(|error| self.health.latch(error))?;
         fail::fail_point!("commit::after_append");
         if group.iter().any(|commit| commit.durability == Durability::Sync) {
             log.sync().map_err(|error| self.health.poison(&error))?;
@@ -117,7 +118,7 @@ impl Core {
         for commit in group {
             commit.completion.finish(outcome.clone().map(|()| commit.version));
         }
-        self.flusher.applied(self, group.iter().filter(|commit| commit.block.is_some()).count());
+        self.flusher.applied(self, group);
     }
 
     /// Writes a group into the memtables. The boundary is held meanwhile, so that no shard seals half a version.

@@ -1,8 +1,8 @@
 //! The two threads that carry groups of commits from the queue to their acknowledgement.
 
-use super::Group;
+use super::{Group, Lifecycle};
 use crate::core::Core;
-use crate::{Error, Result};
+use crate::Error;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ impl Pipeline {
             parking_lot::MutexGuard::unlocked(&mut synced, || core.apply_and_publish(&group));
             synced.applying = false;
         } else {
-            while synced.groups.len() >= APPLY_QUEUE_GROUPS_MAX {
+            while synced.groups.len() >= APPLY_QUEUE_GROUPS_MAX && !synced.finished {
                 self.synced_changed.wait(&mut synced);
             }
             synced.groups.push_back(group);
@@ -127,17 +127,31 @@ impl Core {
         let published_head = self.blocks.read().newest().map(|sealed| sealed.block());
         let failed = self.sequencer.lock().take_back(group, published_head);
         self.pipeline.published.notify_all();
+        self.flusher.leave(&failed);
         for commit in failed {
             commit.completion.finish(Err(error.clone()));
         }
     }
 
-    /// Waits until every numbered commit is visible or has failed.
-    pub(crate) fn drain(&self) -> Result<()> {
-        let mut sequencer = self.sequencer.lock();
-        while !sequencer.is_drained() {
-            self.pipeline.published.wait(&mut sequencer);
+    /// Ends everything because a thread of the store has panicked: nobody may wait for it for ever.
+    pub(crate) fn abandon(&self, thread: &str) {
+        let error = self.health.poison(&Error::Panicked { what: thread.to_owned() });
+        let under_way = {
+            let mut sequencer = self.sequencer.lock();
+            sequencer.lifecycle = Lifecycle::Closing;
+            sequencer.abandon()
+        };
+        {
+            let mut synced = self.pipeline.synced.lock();
+            (synced.finished, synced.applying) = (true, false);
+            synced.groups.clear();
         }
-        self.health.check()
+        self.pipeline.queued.notify_all();
+        self.pipeline.published.notify_all();
+        self.pipeline.synced_changed.notify_all();
+        self.flusher.stop();
+        for commit in under_way {
+            commit.completion.finish(Err(error.clone()));
+        }
     }
 }

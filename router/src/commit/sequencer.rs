@@ -86,11 +86,6 @@ impl Sequencer {
         }
     }
 
-    /// The version that the next commit gets.
-    pub(crate) fn next_version(&self) -> Version {
-        self.next_version
-    }
-
     /// The next commits to write together; a rollback always goes alone.
     pub(crate) fn take_group(&mut self) -> Group {
         let mut group = Group::new();
@@ -138,6 +133,12 @@ impl Sequencer {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Takes back every commit that is not acknowledged.
+    pub(crate) fn abandon(&mut self) -> Vec<Arc<Commit>> {
+        self.queue.clear();
+        std::mem::take(&mut self.in_flight).into_commits()
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -9,6 +9,10 @@ mod frame;
 mod reader;
 mod recovery;
 mod segment;
+#[cfg(test)]
+mod sim_disk;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub(crate) use commit::{CommitPayload, CommitRecord, RollbackRecord};

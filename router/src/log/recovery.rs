@@ -152,6 +152,8 @@ pub(super) fn recover(
     if files.segments.is_empty() {
         return Err(Error::LogMissing { dir: options.dir.clone() });
     }
+    // What a killed process did to names must not be undone by a power cut after it was built upon.
+    disk.sync_dir(&options.dir).map_err(|error| Error::io("sync", &options.dir, error))?;
     let links = chain(&files, &options.dir, from);
     let mut scan = Scan { disk, dir: &options.dir, from, visit, window: Window::default(), state: State::new(from) };
     let mut damage = scan.read(&links)?;
@@ -174,7 +176,7 @@ pub(super) fn recover(
     let clean = state.closed_with.is_some() && damage.is_none();
     let next_version = match state.closed_with {
         Some(next_version) if clean => next_version,
-        _ => first_version_never_given(&files),
+        _ => first_version_never_given(&files, from),
     };
     Ok(Recovery {
         chain: state.chain,
@@ -189,12 +191,15 @@ pub(super) fn recover(
     })
 }
 
-/// Beyond every version that any segment may hold. A segment whose header is lost reserved at most as many versions as
-/// any other, beginning after those of the segment before it.
-fn first_version_never_given(files: &Files) -> Version {
-    files.segments.values().fold(0, |first_free: Version, segment| match &segment.header {
-        Ok(header) => first_free.max(header.version_limit + 1),
-        Err(_) => first_free.saturating_add(VERSIONS_RESERVED + 1),
+/// Beyond every version that any segment may hold. One whose header is lost reserved as many versions as any other,
+/// beginning at the latest after those that the one before it reserved; that one may have been released.
+fn first_version_never_given(files: &Files, from: Version) -> Version {
+    let reserved_after = |version: Version| version.saturating_add(VERSIONS_RESERVED + 1);
+    let header_lost = files.segments.values().any(|segment| segment.header.is_err());
+    let start = if header_lost { reserved_after(from) } else { 0 };
+    files.segments.values().fold(start, |first_free, segment| match &segment.header {
+        Ok(header) => first_free.max(header.version_limit.saturating_add(1)),
+        Err(_) => reserved_after(first_free),
     })
 }
 

@@ -230,12 +230,15 @@ impl Log {
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Ok(()) };
         debug_assert!(first.version >= self.written && frames.is_sorted_by_key(|frame| frame.version), "versions fall");
         let bytes = frames.iter().map(|frame| frame_bytes(frame.payload.len() as u64)).sum();
-        if !self.active.as_ref().is_some_and(|active| active.has_room(bytes, last.version)) {
-            self.begin_segment(bytes, last.version)?;
-        }
+        let begun = match &self.active {
+            Some(active) if active.has_room(bytes, last.version) => Ok(()),
+            Some(_) | None => self.begin_segment(bytes, last.version),
+        };
+        // Given out, whatever becomes of it.
+        self.next_version = self.next_version.max(last.version + 1);
+        begun?;
         self.write_group(frames, bytes)?;
         self.written = last.version;
-        self.next_version = self.next_version.max(last.version + 1);
         self.counts.groups += 1;
         self.counts.commits += frames.len() as u64;
         self.counts.appended_bytes += bytes;
@@ -327,21 +330,25 @@ impl Log {
     fn begin_segment(&mut self, bytes: u64, last: Version) -> Result<()> {
         // That a segment exists says that the one before it is durable to its end.
         self.sync()?;
+        // A number is used once, also if this fails.
+        let number = self.next_number;
+        self.next_number += 1;
         let (previous, first_position) = match &self.active {
             Some(active) => (active.header.number, active.header.position(active.offset)),
             None => (self.end.previous, self.end.position),
         };
         let header = SegmentHeader {
             store_id: self.options.store_id,
-            number: self.next_number,
+            number,
             previous,
             first_position,
             base_version: self.written,
-            version_limit: self.next_version.max(last) + VERSIONS_RESERVED,
+            version_limit: reserve(self.next_version, last),
             salt: new_salt(),
         };
-        let (free, mut file, file_bytes) = self.take_file((FRAMES_AT + bytes).max(self.options.segment_bytes))?;
-        let path = self.path(LogFile::Segment(header.number));
+        let (free, mut file, file_bytes) =
+            self.take_file(number, (FRAMES_AT + bytes).max(self.options.segment_bytes))?;
+        let path = self.path(LogFile::Segment(number));
         // The name comes last: whatever has a segment's name has a durable header. What is left after an error is a
         // file waiting for its use.
         file.write_at(&mut [IoSlice::new(&header.encode())], 0)
@@ -349,11 +356,10 @@ impl Log {
             .map_err(|error| Error::io("write", &path, error))?;
         fail::fail_point!("log::segment::before_rename");
         // Once renamed the segment may be found: an error must not lead to another one in its place.
-        let named = self.rename(free, LogFile::Segment(header.number)).and_then(|()| self.sync_dir());
+        let named = self.rename(free, LogFile::Segment(number)).and_then(|()| self.sync_dir());
         named.map_err(|error| self.fail(error))?;
         fail::fail_point!("log::segment::created");
         self.free.retain(|&number, _| LogFile::Free(number) != free);
-        self.next_number += 1;
         let active = Active { seal: header.seal(), header, path, file, file_bytes, offset: FRAMES_AT, full: false };
         if let Some(full) = self.active.replace(active) {
             self.sealed.push_back(Sealed {
@@ -366,17 +372,18 @@ impl Log {
         self.cut_off_spare().map_err(|error| self.fail(error))
     }
 
-    /// A file of at least `bytes`: one that waits for reuse, or a new one.
-    fn take_file(&mut self, bytes: u64) -> Result<(LogFile, Box<dyn DiskFile>, u64)> {
+    /// A file of `bytes`: one that waits for reuse, or a new one with this number.
+    fn take_file(&mut self, number: u64, bytes: u64) -> Result<(LogFile, Box<dyn DiskFile>, u64)> {
         let reused = self.free.iter().find(|&(_, &free_bytes)| free_bytes == bytes).map(|(&number, _)| number);
-        let name = LogFile::Free(reused.unwrap_or(self.next_number));
+        let name = LogFile::Free(reused.unwrap_or(number));
         let path = self.path(name);
-        if reused.is_some() {
-            let file = self.disk.open(&path).map_err(|error| Error::io("open", &path, error))?;
-            return Ok((name, file, bytes));
-        }
-        let file = self.disk.create(&path, bytes).map_err(|error| Error::io("create", &path, error))?;
-        self.free.insert(self.next_number, bytes);
+        let file = if reused.is_some() {
+            self.disk.open(&path).map_err(|error| Error::io("open", &path, error))?
+        } else {
+            let file = self.disk.create(&path, bytes).map_err(|error| Error::io("create", &path, error))?;
+            self.free.insert(number, bytes);
+            file
+        };
         Ok((name, file, bytes))
     }
 
@@ -453,6 +460,12 @@ impl Log {
         let dir = &self.options.dir;
         self.disk.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))
     }
+}
+
+/// The limit of a segment whose first version will be `next` or, if versions leaped, `last`.
+fn reserve(next: Version, last: Version) -> Version {
+    let limit = next.saturating_add(VERSIONS_RESERVED);
+    if last.saturating_add(VERSIONS_IN_FLIGHT) <= limit { limit } else { last.saturating_add(VERSIONS_RESERVED) }
 }
 
 impl Active {

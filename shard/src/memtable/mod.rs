@@ -180,11 +180,6 @@ impl Memtable {
         self.chunks.load_full()
     }
 
-    /// The newest version of which some part was applied.
-    pub(crate) fn applied(&self) -> Version {
-        self.applied.load(Ordering::Acquire)
-    }
-
     /// Every version above it that exists is in memory. To be asked after memory was: it may have grown meanwhile.
     #[inline]
     pub(crate) fn evicted_through(&self) -> Version {

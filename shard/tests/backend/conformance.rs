@@ -1,6 +1,7 @@
 //! The corners of the contract, one by one.
 
-use crate::fixture::{EPOCH, Subject, TestRun, UNLIMITED, changes, scan};
+use crate::fixture::{EPOCH, TestRun, UNLIMITED, changes, scan};
+use crate::subject::Subject;
 use shingle_shard::backend::{Applied, ChangesFrom, Page, Row};
 use shingle_shard::{Error, KEY_BYTES_MAX, KeyRange, Order, VALUE_BYTES_MAX};
 use std::ops::Bound;

@@ -1,6 +1,7 @@
 //! Keys with many versions: each scan still gives each key once, with the right one.
 
-use crate::fixture::{Subject, TestRun, UNLIMITED, changes, scan};
+use crate::fixture::{TestRun, UNLIMITED, changes, scan};
+use crate::subject::Subject;
 use shingle_shard::backend::PageLimit;
 use shingle_shard::{KeyRange, Order, Version};
 

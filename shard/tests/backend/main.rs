@@ -8,3 +8,4 @@ mod identity;
 mod model;
 mod replay;
 mod settings;
+mod subject;

@@ -1,6 +1,7 @@
 //! Random operations on a backend and on an ordered map must never differ.
 
-use crate::fixture::{EPOCH, Found, Subject, TestRun, UNLIMITED, changes, scan};
+use crate::fixture::{EPOCH, Found, TestRun, UNLIMITED, changes, scan};
+use crate::subject::Subject;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};

@@ -1,6 +1,7 @@
 //! What a crash leaves, and what is done again after it.
 
-use crate::fixture::{Directory, EPOCH, Subject, TestRun, UNLIMITED, changes, scan};
+use crate::fixture::{Directory, EPOCH, TestRun, UNLIMITED, changes, scan};
+use crate::subject::{Subject, TestRow};
 use shingle_shard::backend::Backend;
 use shingle_shard::{KeyRange, Order};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 #[test]
 fn a_run_applied_twice_changes_nothing() {
     for mut subject in Subject::all() {
-        let rows: &[(&[u8], u64, Option<&[u8]>)] =
+        let rows: &[TestRow<'_>] =
             &[(b"a", 1, Some(b"1")), (b"a", 2, None), (b"b", 2, Some(b"2")), (b"c", 3, Some(b""))];
         subject.apply(rows, 3);
         let scanned = scan(subject.backend(), &KeyRange::all(), 3, Order::Ascending, UNLIMITED).expect("sound");
@@ -29,13 +30,31 @@ fn what_was_retracted_can_be_written_again() {
         subject.apply(&[(b"a", 1, Some(b"1")), (b"a", 2, Some(b"2"))], 2);
         for _ in 0..2 {
             assert_eq!(subject.backend().retract(1, EPOCH).expect("sound"), 1);
-            assert_eq!(subject.backend().applied_through(), 1);
+            assert_eq!(subject.backend().applied_through(), 2);
             subject.reopen();
             assert_eq!(subject.backend().get(b"a", 9).expect("sound").map(|row| row.version), Some(1));
             assert_eq!(subject.backend().retract(1, EPOCH).expect("sound"), 0);
             subject.apply(&[(b"a", 2, Some(b"2"))], 2);
             assert_eq!(subject.backend().get(b"a", 9).expect("sound").map(|row| row.version), Some(2));
         }
+    }
+}
+
+/// More than is sorted and deleted at a time.
+#[test]
+fn a_long_retraction_goes_by_slices() {
+    for mut subject in Subject::all() {
+        let long = |i: u32| i.to_be_bytes().repeat(10_000);
+        let mut run = TestRun::default();
+        for i in 0..600 {
+            run.rows.insert((long(i), 1 + u64::from(i % 5)), None);
+        }
+        subject.backend().apply(&run, 5, EPOCH).expect("sound");
+        assert_eq!(subject.backend().retract(1, EPOCH).expect("sound"), 480);
+        subject.reopen();
+        let left = scan(subject.backend(), &KeyRange::all(), u64::MAX, Order::Ascending, UNLIMITED).expect("sound");
+        assert!(left.len() == 120 && left.iter().all(|row| row.1 == 1));
+        assert_eq!(changes(subject.backend(), 0, u64::MAX, UNLIMITED).expect("sound").len(), 120);
     }
 }
 

@@ -90,6 +90,8 @@ pub fn run(paths: &[PathBuf], options: &Options, on_progress: &mut dyn FnMut(Pro
         on_progress(Progress { path: job.path, case: job.name, cases_done, cases_total, totals: report.totals });
     })?;
     report.add_up();
+    // Cases end in any order.
+    report.files.iter_mut().for_each(|file| file.failures.sort_by(|a, b| a.case.cmp(&b.case)));
     report.elapsed_ms = started.elapsed().as_millis() as u64;
     Ok(report)
 }

@@ -83,6 +83,9 @@ fn verify_head(
     let block = BlockId { number: header.number, hash: header.hash() };
     findings.check(block, "head", expected.head, block.hash);
     findings.check(block, "height of the store", Some(block.number), db.head().map(|sealed| sealed.height));
+    let numbers = expected.headers.iter().map(|header| header.number).collect::<Vec<_>>();
+    let heights = db.blocks(..).iter().map(|sealed| sealed.height).collect::<Vec<_>>();
+    findings.check(block, "heights of the store", numbers, heights);
     if db.snapshot_at(At::Height(block.number + 1)).is_ok() {
         findings.fail(block, "snapshot above the head", "an error".to_owned(), "a snapshot".to_owned());
     }

@@ -5,6 +5,7 @@ use super::change_part::{PartBuilder, push_part_key};
 use super::changes::{VersionKeys, any_from, keys_of_version};
 use super::ingest::Ingestion;
 use super::layout::{CHANGES, VERSIONS};
+use super::meta::Witness;
 use super::row::{encode_value, push_row_key};
 use crate::backend::{Applied, Run};
 use crate::{Error, Result, Version};
@@ -23,7 +24,9 @@ pub(super) fn apply(backend: &RocksBackend, run: &dyn Run, through: Version, epo
     // 3. The rows, all at once, before the mark that says they are there.
     let mut rows = Ingestion::new(backend, VERSIONS);
     let (mut row_key, mut tagged) = (Vec::new(), Vec::new());
+    let mut witness = None;
     for row in run.rows() {
+        witness.get_or_insert_with(|| Witness { version: row.version, key: row.key.to_vec() });
         row_key.clear();
         push_row_key(&mut row_key, row.key, row.version);
         encode_value(&mut tagged, row.value);
@@ -34,7 +37,7 @@ pub(super) fn apply(backend: &RocksBackend, run: &dyn Run, through: Version, epo
     failpoint!(backend, "flush::after_versions");
 
     // 4. The mark: until it is durable the commit log keeps the run, and applying it again changes nothing.
-    meta.set_mark(db, path, through.max(meta.mark()))?;
+    meta.raise_mark(db, path, through, witness)?;
     failpoint!(backend, "flush::after_mark");
     Ok(applied)
 }

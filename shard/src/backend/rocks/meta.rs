@@ -1,10 +1,19 @@
 //! What an instance knows of itself: which shard it is, how far runs are applied, and which epoch wrote last.
 //!
 //! The meta family alone goes through RocksDB's log, and each write is synced before it counts.
+//!
+//! ```text
+//! identity        → format (u32, big-endian) │ shard (u32, big-endian) │ store
+//! epoch           → u64, big-endian
+//! applied_through → mark (u64, big-endian) │ witness: nothing, or version (u64, big-endian) │ key
+//! ```
+//! The witness is a row of the last run. RocksDB takes a manifest that was cut short for one that a crash left, and forgets
+//! the files that the lost end named; but then it has lost the last ingestion of all, and the witness is missing.
 
 use super::error::classify;
 use super::layout::{EPOCH_KEY, IDENTITY_KEY, MARK_KEY};
 use crate::{Error, Result, Version};
+use parking_lot::Mutex;
 use rocksdb::{DB, WriteOptions};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +30,6 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// `format (u32, big-endian) │ shard (u32, big-endian) │ store`
     fn encode(&self) -> Vec<u8> {
         [&self.format.to_be_bytes()[..], &self.shard.to_be_bytes(), self.store.as_bytes()].concat()
     }
@@ -45,12 +53,19 @@ impl Identity {
     }
 }
 
-/// The mark and the epoch, as they stand on disk.
+/// One row that is there as long as none is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Witness {
+    pub(super) version: Version,
+    pub(super) key: Vec<u8>,
+}
+
+/// The mark and the epoch, as they stand on disk. The one thread that applies or retracts changes them, after the disk has them.
 #[derive(Debug)]
 pub(super) struct Meta {
-    /// Written by the one thread that applies or retracts, after the disk has it.
     mark: AtomicU64,
     epoch: AtomicU64,
+    witness: Mutex<Option<Witness>>,
 }
 
 impl Meta {
@@ -63,7 +78,11 @@ impl Meta {
                     return Err(Error::Foreign { path: path.into(), what: identity.difference(&found) });
                 }
             }
-            None if create => write(db, path, IDENTITY_KEY, &identity.encode())?,
+            None if create => {
+                write(db, path, IDENTITY_KEY, &identity.encode())?;
+                // From the log into a file with a checksum, which the manifest names: it stays when the log is lost.
+                db.flush().map_err(|e| classify(path, &e))?;
+            }
             None => {
                 return Err(Error::Foreign {
                     path: path.into(),
@@ -71,21 +90,46 @@ impl Meta {
                 });
             }
         }
-        Ok(Meta {
-            mark: AtomicU64::new(read_number(db, path, MARK_KEY)?),
-            epoch: AtomicU64::new(read_number(db, path, EPOCH_KEY)?),
-        })
+        let (mark, witness) = read_mark(db, path)?;
+        let epoch = match read(db, path, EPOCH_KEY)? {
+            Some(bytes) => split_number(&bytes).ok_or_else(|| damaged(path, "its epoch cannot be read"))?.0,
+            None => 0,
+        };
+        Ok(Meta { mark: AtomicU64::new(mark), epoch: AtomicU64::new(epoch), witness: Mutex::new(witness) })
     }
 
     pub(super) fn mark(&self) -> Version {
         self.mark.load(Ordering::Acquire)
     }
 
-    /// Makes `mark` durable. Returns once it is.
-    pub(super) fn set_mark(&self, db: &DB, path: &Path, mark: Version) -> Result<()> {
-        if mark != self.mark() {
-            write(db, path, MARK_KEY, &mark.to_be_bytes())?;
+    /// The row that must be there.
+    pub(super) fn witness(&self) -> Option<Witness> {
+        self.witness.lock().clone()
+    }
+
+    /// Makes the mark rise to `through`, durably, with a row of the run that was applied, if it had any.
+    pub(super) fn raise_mark(&self, db: &DB, path: &Path, through: Version, row: Option<Witness>) -> Result<()> {
+        let witness = row.or_else(|| self.witness());
+        self.set_mark(db, path, through.max(self.mark()), witness)
+    }
+
+    /// Forgets a witness above `keep`, durably: it is about to go.
+    pub(super) fn dismiss_witness_above(&self, db: &DB, path: &Path, keep: Version) -> Result<()> {
+        let witness = self.witness().filter(|witness| witness.version <= keep);
+        self.set_mark(db, path, self.mark(), witness)
+    }
+
+    fn set_mark(&self, db: &DB, path: &Path, mark: Version, witness: Option<Witness>) -> Result<()> {
+        let mut current = self.witness.lock();
+        if mark != self.mark() || witness != *current {
+            let mut bytes = mark.to_be_bytes().to_vec();
+            if let Some(Witness { version, key }) = &witness {
+                bytes.extend_from_slice(&version.to_be_bytes());
+                bytes.extend_from_slice(key);
+            }
+            write(db, path, MARK_KEY, &bytes)?;
             self.mark.store(mark, Ordering::Release);
+            *current = witness;
         }
         Ok(())
     }
@@ -112,10 +156,20 @@ fn read(db: &DB, path: &Path, key: &[u8]) -> Result<Option<Vec<u8>>> {
     db.get(key).map_err(|e| classify(path, &e))
 }
 
-fn read_number(db: &DB, path: &Path, key: &[u8]) -> Result<u64> {
-    let Some(bytes) = read(db, path, key)? else { return Ok(0) };
-    let bytes = bytes.try_into().map_err(|_| damaged(path, "its mark or epoch has not eight bytes"))?;
-    Ok(u64::from_be_bytes(bytes))
+fn read_mark(db: &DB, path: &Path) -> Result<(Version, Option<Witness>)> {
+    let Some(bytes) = read(db, path, MARK_KEY)? else { return Ok((0, None)) };
+    let broken = || damaged(path, "its mark cannot be read");
+    let (mark, rest) = split_number(&bytes).ok_or_else(broken)?;
+    if rest.is_empty() {
+        return Ok((mark, None));
+    }
+    let (version, key) = split_number(rest).ok_or_else(broken)?;
+    Ok((mark, Some(Witness { version, key: key.to_vec() })))
+}
+
+fn split_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u64::from_be_bytes(*number), rest))
 }
 
 fn write(db: &DB, path: &Path, key: &[u8], value: &[u8]) -> Result<()> {

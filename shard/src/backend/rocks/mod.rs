@@ -18,6 +18,7 @@ mod apply;
 mod change_part;
 mod changes;
 mod error;
+mod file_checksum;
 mod ingest;
 mod iterators;
 mod layout;

@@ -2,11 +2,13 @@
 
 use super::RocksBackend;
 use super::error::{classify, classify_io};
+use super::file_checksum;
 use super::ingest;
 use super::iterators::{IteratorPool, Purpose};
 use super::layout::{CHANGES, META, VERSIONS, current_file};
-use super::meta::{Identity, Meta};
+use super::meta::{Identity, Meta, Witness};
 use super::options::RocksOptions;
+use super::read;
 use super::shared::RocksShared;
 use crate::{Error, Result};
 use rocksdb::{ColumnFamilyDescriptor, DB, Options};
@@ -38,11 +40,12 @@ pub(super) fn open(
     }
     let mut instance_options = shared.instance(options);
     check_families(path, &instance_options, mode)?;
-    instance_options.create_if_missing(mode == Mode::Create);
-    instance_options.create_missing_column_families(mode == Mode::Create);
-
     let versions_options = shared.versions_family(&instance_options, options);
     let changes_options = shared.changes_family(&instance_options, options);
+    instance_options.create_if_missing(mode == Mode::Create);
+    instance_options.create_missing_column_families(mode == Mode::Create);
+    // Not among the families' options, with which files are written: RocksDB computes the checksum again when it takes one in.
+    file_checksum::keep(&mut instance_options);
     let families = [
         ColumnFamilyDescriptor::new(META, shared.meta_family()),
         ColumnFamilyDescriptor::new(VERSIONS, versions_options.clone()),
@@ -53,7 +56,7 @@ pub(super) fn open(
     let meta = Meta::open(&db, path, identity, mode == Mode::Create)?;
     ingest::prepare_dir(path)?;
     let pool = |purpose| IteratorPool::new(&db, path.into(), purpose);
-    Ok(RocksBackend {
+    let backend = RocksBackend {
         points: pool(Purpose::Points),
         rows: pool(Purpose::Rows),
         changes: pool(Purpose::Changes),
@@ -66,7 +69,23 @@ pub(super) fn open(
         instance_options,
         path: path.into(),
         db,
-    })
+    };
+    check_witness(&backend)?;
+    Ok(backend)
+}
+
+/// Refuses an instance that has lost what it once said was durable.
+fn check_witness(backend: &RocksBackend) -> Result<()> {
+    let Some(Witness { version, key }) = backend.meta.witness() else { return Ok(()) };
+    match read::get(backend, &key, version)? {
+        Some(row) if row.version == version => Ok(()),
+        _ => Err(Error::Damaged {
+            path: backend.path.clone(),
+            what: format!(
+                "rows of version {version} are gone although they were durable: its manifest may have been cut"
+            ),
+        }),
+    }
 }
 
 /// Makes the directory and its entry in the one above durable.

@@ -17,6 +17,10 @@ const SLICE_BYTES: usize = 16 << 20;
 pub(super) fn retract(backend: &RocksBackend, keep: Version, epoch: u64) -> Result<u64> {
     let RocksBackend { db, path, meta, .. } = backend;
     meta.enter_epoch(db, path, epoch)?;
+    // 1. The witness is dismissed before it goes. The mark stays where it is: what is retracted must not be asked of the log again.
+    meta.dismiss_witness_above(db, path, keep)?;
+    failpoint!(backend, "retract::after_witness");
+
     let Some(first) = keep.checked_add(1) else { return Ok(0) };
     let mut retracted = 0;
     // The iterator goes on seeing the parts as they were, whatever is deleted behind it.
@@ -28,11 +32,11 @@ pub(super) fn retract(backend: &RocksBackend, keep: Version, epoch: u64) -> Resu
             return Ok(retracted);
         }
         retracted += slice.rows.len() as u64;
-        // 1. The rows of a slice go before the changes that name them: after a crash they are found again.
+        // 2. The rows of a slice go before the changes that name them: after a crash they are found again.
         slice.rows.sort_unstable();
         delete(backend, VERSIONS, &slice.rows)?;
         failpoint!(backend, "retract::after_versions");
-        // 2. The changes of the slice.
+        // 3. The changes of the slice.
         delete(backend, CHANGES, &slice.parts)?;
         failpoint!(backend, "retract::after_changes");
     }

@@ -51,8 +51,8 @@ impl Scan<'_> {
         }
         while self.take_key()? && !self.range.ends_before(&self.key) {
             if self.walk_to_newest_at()? {
-                let (_, version, value) = self.row()?.ok_or_else(|| self.backend.broken("order of rows"))?;
-                page.push(RowRef { key: &self.key, version, value });
+                let row = self.row()?.ok_or_else(|| self.backend.broken("order of rows"))?;
+                page.push(RowRef { key: &self.key, ..row });
                 if self.is_full(page) {
                     return Ok(());
                 }
@@ -69,8 +69,8 @@ impl Scan<'_> {
         let mut steps = 0;
         loop {
             match self.row()? {
-                Some((prefix, version, _)) if prefix == self.prefix => {
-                    if version <= self.at {
+                Some(row) if row.key == self.prefix => {
+                    if row.version <= self.at {
                         return Ok(true);
                     }
                 }
@@ -89,7 +89,7 @@ impl Scan<'_> {
         for _ in 0..STEPS_MAX {
             self.iterator.next();
             match self.row()? {
-                Some((prefix, ..)) if prefix == self.prefix => {}
+                Some(row) if row.key == self.prefix => {}
                 _ => return Ok(()),
             }
         }
@@ -124,12 +124,12 @@ impl Scan<'_> {
         let mut found = false;
         for _ in 0..=STEPS_MAX {
             match self.row()? {
-                Some((prefix, version, value)) if prefix == self.prefix => {
-                    if version > self.at {
+                Some(row) if row.key == self.prefix => {
+                    if row.version > self.at {
                         self.seek_before_key();
                         return Ok(found);
                     }
-                    newest.set(version, value);
+                    newest.set(row);
                     found = true;
                 }
                 _ => return Ok(found),
@@ -137,8 +137,7 @@ impl Scan<'_> {
             self.iterator.prev();
         }
         self.seek_newest_at();
-        let (_, version, value) = self.row()?.ok_or_else(|| self.backend.broken("order of rows"))?;
-        newest.set(version, value);
+        newest.set(self.row()?.ok_or_else(|| self.backend.broken("order of rows"))?);
         self.seek_before_key();
         Ok(true)
     }
@@ -166,12 +165,12 @@ impl Scan<'_> {
         Ok(true)
     }
 
-    /// Prefix, version and value of the row at which the iterator stands.
-    fn row(&self) -> Result<Option<(&[u8], Version, Option<&[u8]>)>> {
+    /// The row at which the iterator stands, with its prefix for a key.
+    fn row(&self) -> Result<Option<RowRef<'_>>> {
         let Some((row_key, tagged)) = self.iterator.entry()? else { return Ok(None) };
         let (prefix, version) = split_row_key(row_key).ok_or_else(|| self.backend.broken("row"))?;
         let value = decode_value(tagged).ok_or_else(|| self.backend.broken("row"))?;
-        Ok(Some((prefix, version, value)))
+        Ok(Some(RowRef { key: prefix, version, value }))
     }
 
     fn is_full(&self, page: &Page) -> bool {
@@ -188,11 +187,11 @@ struct Newest {
 }
 
 impl Newest {
-    fn set(&mut self, version: Version, value: Option<&[u8]>) {
-        self.version = version;
-        self.is_value = value.is_some();
+    fn set(&mut self, row: RowRef<'_>) {
+        self.version = row.version;
+        self.is_value = row.value.is_some();
         self.bytes.clear();
-        self.bytes.extend_from_slice(value.unwrap_or_default());
+        self.bytes.extend_from_slice(row.value.unwrap_or_default());
     }
 
     fn value(&self) -> Option<&[u8]> {
