@@ -201,6 +201,7 @@ mod tests {
     fn manifest() -> Manifest {
         Manifest {
             store_id: *b"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\xff",
+            epoch: 7,
             routing_key: RoutingKey::Prefix(20),
             shards: vec![PathBuf::from("shards/000"), PathBuf::from("/mnt/fast/001"), PathBuf::from("shards/\"002\"")],
             log_dir: PathBuf::from("log"),

@@ -228,7 +228,7 @@ fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options) -> Vec<Shard>
     backends
         .into_iter()
         .enumerate()
-        .map(|(number, backend)| Shard::new(number, backend, shard_options.clone()))
+        .map(|(number, backend)| Shard::new(number, backend, shard_options))
         .collect()
 }
 

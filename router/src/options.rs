@@ -1,6 +1,7 @@
 //! How a store behaves while it is open. Nothing here is recorded in the store.
 
 use crate::Durability;
+use crate::log::SEGMENT_BYTES_DEFAULT;
 use std::time::Duration;
 
 /// Settings of the router; the `shingle` crate's `Config` documents, validates and fills them.
@@ -34,7 +35,7 @@ impl Default for Options {
             durability: Durability::Sync,
             batch_bytes_max: 256 << 20,
             buffered_sync: Duration::from_millis(5),
-            segment_bytes: 64 << 20,
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
             write_buffer_bytes: 64 << 20,
             memory_budget_bytes: 192 << 20,
             keep_recent_versions: 10,

@@ -44,6 +44,8 @@ pub struct Stats {
     pub height: Option<u64>,
     /// The oldest version that can be read.
     pub floor: Version,
+    /// How often the slot map was replaced, the first one counted.
+    pub slot_map_epoch: u64,
     /// How many blocks the block index holds.
     pub blocks: u64,
     /// Each shard.
@@ -135,6 +137,7 @@ impl Core {
             version: self.visible(),
             height: self.newest_block().map(|block| block.height),
             floor: self.snapshots.floor(),
+            slot_map_epoch: map.epoch(),
             blocks: self.blocks.read().len() as u64,
             shards,
             log: self.log.as_ref().map(|log| log.lock().stats()),

@@ -18,6 +18,8 @@ use std::thread::JoinHandle;
 
 const FLUSH_THREAD: &str = "shingle-flush";
 
+type ThreadBody = fn(&Arc<Core>);
+
 /// An open store. The `shingle` crate's `Database` is this behind a handle that can be cloned.
 #[derive(Debug)]
 pub struct Store {
@@ -29,7 +31,7 @@ pub struct Store {
 impl Store {
     pub(crate) fn start(core: Core) -> Result<Store> {
         let store = Store { core: Arc::new(core), threads: Mutex::default() };
-        let threads: [(&str, fn(&Arc<Core>)); 3] =
+        let threads: [(&str, ThreadBody); 3] =
             [("shingle-log", Pipeline::run_log), ("shingle-apply", Pipeline::run_apply), (FLUSH_THREAD, Flusher::run)];
         for (name, body) in threads {
             let core = Arc::clone(&store.core);

@@ -78,7 +78,7 @@ impl Core {
                 misplaced += u64::from(self.shards.number_of(&map, row.key).0 != shard.number());
                 future += u64::from(row.version > newest);
                 rolled_back += u64::from(self.check_never_removed(row.version).is_err());
-                if found.rows % ROWS_PER_REPORT == 0 {
+                if found.rows.is_multiple_of(ROWS_PER_REPORT) {
                     rows.fetch_add(ROWS_PER_REPORT, Ordering::Relaxed);
                     report();
                 }

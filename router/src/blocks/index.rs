@@ -181,7 +181,9 @@ mod tests {
     /// Heights with gaps, and two blocks of one time.
     fn index() -> BlockIndex {
         let mut index = BlockIndex::default();
-        [block(10, 100, 5), block(11, 100, 9), block(20, 300, 10), block(21, 400, 12)].map(|block| index.push(block));
+        for block in [block(10, 100, 5), block(11, 100, 9), block(20, 300, 10), block(21, 400, 12)] {
+            index.push(block);
+        }
         index
     }
 

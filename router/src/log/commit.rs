@@ -36,11 +36,6 @@ impl CommitPayload {
         }
         payload
     }
-
-    /// The size of the payload of a commit that writes to so many shards.
-    pub(crate) fn bytes(block: Option<Block>, sections: usize, ops_bytes: usize) -> usize {
-        HEADER_BYTES + block.map_or(0, |_| BLOCK_BYTES) + sections * SECTION_BYTES + ops_bytes
-    }
 }
 
 const HEADER_BYTES: usize = 8;
@@ -156,7 +151,6 @@ mod tests {
         for block in [None, Some(BLOCK)] {
             let sections = [(3, first.as_bytes()), (15, second.as_bytes())];
             let payload = CommitPayload::encode(block, sections.iter().copied());
-            assert_eq!(payload.len(), CommitPayload::bytes(block, 2, first.as_bytes().len() + second.as_bytes().len()));
             let record = CommitRecord::decode(&payload).expect("just encoded");
             assert_eq!(record.block, block);
             let read: Vec<_> = record.sections().map(|(shard, ops)| (shard, ops.collect::<Vec<_>>())).collect();

@@ -266,11 +266,13 @@ impl Log {
     }
 
     /// The newest version that was appended.
+    #[cfg(test)]
     pub(crate) fn written(&self) -> Version {
         self.written
     }
 
     /// The newest version that is durable.
+    #[cfg(test)]
     pub(crate) fn synced(&self) -> Version {
         self.synced
     }
@@ -548,6 +550,7 @@ fn failpoint_append_after_write() -> std::io::Result<()> {
     Ok(())
 }
 
+#[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "named in the failure that the failpoint makes"))]
 fn failpoint_sync_before(path: &std::path::Path) -> Result<()> {
     fail::fail_point!("log::sync::before", |argument| Err(Error::io("sync", path, injected(argument))));
     Ok(())

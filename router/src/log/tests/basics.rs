@@ -17,7 +17,7 @@ fn a_closed_log_gives_back_what_was_appended_and_goes_on_at_the_next_version() -
     }
     assert_eq!((log.written(), log.synced() < 50), (50, true));
     log.close()?;
-    let (log, recovered, read) = open(&disk, Recover::Strict, 0)?;
+    let (mut log, recovered, read) = open(&disk, Recover::Strict, 0)?;
     assert_eq!(read, records);
     assert_eq!((recovered.last_version, recovered.next_version, recovered.clean, recovered.cut), (50, 51, true, None));
     assert_eq!((log.written(), log.synced()), (50, 50));

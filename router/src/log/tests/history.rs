@@ -109,7 +109,7 @@ impl History {
     }
 
     fn end(&mut self, ending: Ending) -> Result<()> {
-        let Some(log) = self.log.take() else { return Ok(()) };
+        let Some(mut log) = self.log.take() else { return Ok(()) };
         if ending == Ending::Closed {
             log.close()?;
             self.synced = self.records.len();
