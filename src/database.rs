@@ -2,8 +2,8 @@
 
 use crate::Builder;
 use shingle_router::{
-    At, Batch, Block, ChangeFeed, CommitHandle, Diff, Flushed, Isolation, Result, Scan, SealedBlock, Snapshot,
-    Stats, Store, Transaction, VerifyProgress, VerifyReport, Version,
+    At, Batch, Block, ChangeFeed, CommitHandle, Diff, Flushed, Isolation, Result, Scan, SealedBlock, Snapshot, Stats,
+    Store, Transaction, VerifyProgress, VerifyReport, Version,
 };
 use std::ops::RangeBounds;
 use std::path::PathBuf;

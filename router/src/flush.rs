@@ -129,7 +129,8 @@ impl Flusher {
 
     /// Gives back the room of commits that are applied, or that failed.
     pub(crate) fn leave(&self, group: &Group) {
-        let bytes: usize = group.iter().filter(|commit| commit.kind == Kind::Commit).map(|commit| commit.payload.len()).sum();
+        let bytes: usize =
+            group.iter().filter(|commit| commit.kind == Kind::Commit).map(|commit| commit.payload.len()).sum();
         self.under_way_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
         if self.waiting.load(Ordering::Acquire) > 0 {
             let _state = self.state.lock();
@@ -252,7 +253,8 @@ impl Core {
         let time_due = self.options.flush_interval.is_some_and(|interval| state.last_flush.elapsed() >= interval);
         if unflushed && (blocks_due || time_due) {
             Plan::All
-        } else if memory.active_bytes >= self.options.write_buffer_bytes || memory.unflushed_bytes > memory.active_bytes {
+        } else if memory.active_bytes >= self.options.write_buffer_bytes || memory.unflushed_bytes > memory.active_bytes
+        {
             Plan::Largest
         } else {
             Plan::Nothing

@@ -54,8 +54,7 @@ impl Store {
     /// A batch out of bounds; a store that is closed, poisoned, or out of memory because its flushes fail.
     pub fn submit(&self, block: Option<Block>, batch: &Batch) -> Result<CommitHandle> {
         let options = &self.core.options;
-        let prepared =
-            Prepared::commit(&self.core.shards, batch, block, options.durability, options.batch_bytes_max)?;
+        let prepared = Prepared::commit(&self.core.shards, batch, block, options.durability, options.batch_bytes_max)?;
         self.core.submit(prepared, None)
     }
 
