@@ -169,7 +169,8 @@ impl Worker<'_> {
                 0..3 => drop(self.sound(db.flush())),
                 3..6 => {
                     let blocks = db.blocks(..);
-                    let back = rng.random_range(1..6).min(blocks.len());
+                    let far = if rng.random_ratio(1, 5) { blocks.len() } else { 6 };
+                    let back = rng.random_range(1..=far).min(blocks.len());
                     let to = blocks[blocks.len() - back];
                     Line::Rolling(to).tell();
                     Line::Rolled(self.sound(db.rollback_to(to.height))).tell();

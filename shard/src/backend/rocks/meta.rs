@@ -113,8 +113,8 @@ impl Meta {
         self.set_mark(db, path, through.max(self.mark()), witness)
     }
 
-    /// Forgets a witness above `keep`, durably: it is about to go.
-    pub(super) fn dismiss_witness_above(&self, db: &DB, path: &Path, keep: Version) -> Result<()> {
+    /// Forgets a witness above `keep`, durably: its row is about to go.
+    pub(super) fn dismiss_witness(&self, db: &DB, path: &Path, keep: Version) -> Result<()> {
         let witness = self.witness().filter(|witness| witness.version <= keep);
         self.set_mark(db, path, self.mark(), witness)
     }

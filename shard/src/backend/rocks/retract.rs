@@ -17,8 +17,8 @@ const SLICE_BYTES: usize = 16 << 20;
 pub(super) fn retract(backend: &RocksBackend, keep: Version, epoch: u64) -> Result<u64> {
     let RocksBackend { db, path, meta, .. } = backend;
     meta.enter_epoch(db, path, epoch)?;
-    // 1. The witness is dismissed before it goes. The mark stays where it is: what is retracted must not be asked of the log again.
-    meta.dismiss_witness_above(db, path, keep)?;
+    // 1. The witness goes before the row that it names.
+    meta.dismiss_witness(db, path, keep)?;
     failpoint!(backend, "retract::after_witness");
 
     let Some(first) = keep.checked_add(1) else { return Ok(0) };
