@@ -142,11 +142,12 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// key; `after` is a version and, within the first version, a key already seen (`None`: the whole version is seen).
     fn changes(&self, after: ChangesFrom<'_>, through: Version, limit: PageLimit, page: &mut Page) -> Result<()>;
 
-    /// The version through which everything is applied and durable; 0 for a new backend.
+    /// The version through which everything is applied and durable; 0 for a new backend. After a crash, rows above it may be
+    /// there too: applying them again changes nothing, and retracting to the mark removes them.
     fn applied_through(&self) -> Version;
 
     /// Writes a run, makes it durable, then makes `through` the durable mark of [`Backend::applied_through`]. A run applied twice
-    /// changes nothing. If it fails, either nothing can be seen of the run or applying it again completes it.
+    /// changes nothing, and a mark that is higher already stays. A version's keys may come in several runs. If it fails, either nothing can be seen of the run or applying it again completes it.
     fn apply(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied>;
 
     /// Removes every row whose version is above `keep`, for good. Costs what it removes. Returns how many rows went. If it fails or is cut

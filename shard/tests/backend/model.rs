@@ -207,5 +207,5 @@ fn memory_is_an_ordered_map() {
 
 #[test]
 fn rocks_is_an_ordered_map() {
-    check(Subject::rocks, 0..12);
+    check(Subject::rocks, 0..6);
 }
