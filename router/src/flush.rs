@@ -64,6 +64,8 @@ pub(crate) struct Flusher {
 #[derive(Debug)]
 struct State {
     stats: FlushStats,
+    /// Whether the clock and the blocks start flushes. Memory that runs full always does.
+    automatic: bool,
     last_flush: Instant,
     blocks_since: u64,
     /// Why the last flush failed. Commits that need memory are refused with it.
@@ -82,6 +84,7 @@ impl Flusher {
     pub(crate) fn new() -> Self {
         let state = State {
             stats: FlushStats::default(),
+            automatic: true,
             last_flush: Instant::now(),
             blocks_since: 0,
             failure: None,
@@ -104,6 +107,15 @@ impl Flusher {
 
     pub(crate) fn stats(&self) -> FlushStats {
         self.state.lock().stats
+    }
+
+    pub(crate) fn set_automatic(&self, automatic: bool) {
+        self.state.lock().automatic = automatic;
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn is_automatic(&self) -> bool {
+        self.state.lock().automatic
     }
 
     pub(crate) fn stop(&self) {
@@ -129,7 +141,8 @@ impl Flusher {
 
     /// Gives back the room of commits that are applied, or that failed.
     pub(crate) fn leave(&self, group: &Group) {
-        let bytes: usize = group.iter().filter(|commit| commit.kind == Kind::Commit).map(|commit| commit.payload.len()).sum();
+        let bytes: usize =
+            group.iter().filter(|commit| commit.kind == Kind::Commit).map(|commit| commit.payload.len()).sum();
         self.under_way_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
         if self.waiting.load(Ordering::Acquire) > 0 {
             let _state = self.state.lock();
@@ -248,11 +261,14 @@ impl Core {
         let memory = self.memory();
         let state = self.flusher.state.lock();
         let unflushed = memory.unflushed_bytes > 0;
-        let blocks_due = self.options.blocks_per_flush.is_some_and(|limit| state.blocks_since >= limit);
-        let time_due = self.options.flush_interval.is_some_and(|interval| state.last_flush.elapsed() >= interval);
+        let blocks_due =
+            state.automatic && self.options.blocks_per_flush.is_some_and(|limit| state.blocks_since >= limit);
+        let time_due = state.automatic
+            && self.options.flush_interval.is_some_and(|interval| state.last_flush.elapsed() >= interval);
         if unflushed && (blocks_due || time_due) {
             Plan::All
-        } else if memory.active_bytes >= self.options.write_buffer_bytes || memory.unflushed_bytes > memory.active_bytes {
+        } else if memory.active_bytes >= self.options.write_buffer_bytes || memory.unflushed_bytes > memory.active_bytes
+        {
             Plan::Largest
         } else {
             Plan::Nothing

@@ -1,8 +1,8 @@
 //! The two threads that carry groups of commits from the queue to their acknowledgement.
 
 use super::{Group, Lifecycle};
-use crate::core::Core;
 use crate::Error;
+use crate::core::Core;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
