@@ -5,6 +5,7 @@ use crate::files;
 use crate::report::{Failure, FileReport, Report, Totals};
 use crate::run::{Outcome, StoreOptions, run_case};
 use crate::stores::Stores;
+use shingle::Config;
 use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -18,11 +19,10 @@ pub struct Options {
     /// Shards of each store. Every case has a store of its own.
     pub shards: usize,
     /// Where the stores are made, and left for inspection: `DIR/FILE/CASE`. It has to be new or empty. Without one they
-    /// are made among the system's temporary files and removed.
+    /// are made in memory (`/dev/shm`), or among the temporary files if `TMPDIR` is set or memory is short, and removed.
     pub dir: Option<PathBuf>,
-    /// Flush each store after every so many blocks, so that snapshots and rollbacks cut through memory and files alike.
-    /// Without it all is in memory until the store is closed.
-    pub flush_every: Option<NonZero<usize>>,
+    /// The stores' settings.
+    pub config: Config,
     /// Cases at a time.
     pub threads: NonZero<usize>,
 }
@@ -31,11 +31,21 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             shards: 8,
+            config: small_stores(),
             dir: None,
-            flush_every: None,
             threads: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
         }
     }
+}
+
+/// Settings for stores that live for a moment and hold next to nothing. They are flushed now and then all the same, and
+/// once more when they are reopened, so that snapshots and rollbacks cut through memory and files alike.
+fn small_stores() -> Config {
+    let mut config = Config::default();
+    config.log.segment_bytes = 1 << 20;
+    config.flush.blocks_per_flush = 4;
+    config.flush.flush_on_start = true;
+    config
 }
 
 /// How far a replay is. Told after each case.
@@ -143,7 +153,7 @@ fn play(
     stores: &Stores,
     on_done: &mut dyn FnMut(&Job<'_>, Outcome, usize),
 ) -> Result<(), Error> {
-    let store = StoreOptions { shards: options.shards, flush_every: options.flush_every };
+    let store = StoreOptions { shards: options.shards, config: &options.config };
     let next = AtomicUsize::new(0);
     let (sender, outcomes) = mpsc::channel();
     std::thread::scope(|scope| {

@@ -11,8 +11,7 @@ use crate::invalid::InvalidBlock;
 use crate::report::{BlockId, Counts, Failure};
 use crate::state::{ROUTING_KEY_LEN, StateError};
 use crate::verify::{Expected, verify};
-use shingle::{Database, RoutingKey};
-use std::num::NonZero;
+use shingle::{Config, Database, RoutingKey};
 use std::path::Path;
 
 /// What became of a case.
@@ -45,13 +44,13 @@ impl From<Failure> for Stop {
 
 /// How each case's store is made and used.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct StoreOptions {
+pub(crate) struct StoreOptions<'a> {
     pub(crate) shards: usize,
-    pub(crate) flush_every: Option<NonZero<usize>>,
+    pub(crate) config: &'a Config,
 }
 
 /// Runs a case on a new store in `dir`.
-pub(crate) fn run_case(case: &Case, options: StoreOptions, dir: &Path) -> Outcome {
+pub(crate) fn run_case(case: &Case, options: StoreOptions<'_>, dir: &Path) -> Outcome {
     let mut outcome = Outcome::default();
     outcome.counts.cases = 1;
     outcome.counts.blocks = case.blocks.len() as u64;
@@ -61,9 +60,9 @@ pub(crate) fn run_case(case: &Case, options: StoreOptions, dir: &Path) -> Outcom
     outcome
 }
 
-fn try_run(case: &Case, options: StoreOptions, dir: &Path, outcome: &mut Outcome) -> Result<(), Stop> {
-    let db = open(dir, options.shards)?;
-    let headers = play(case, options, &db, outcome)?;
+fn try_run(case: &Case, options: StoreOptions<'_>, dir: &Path, outcome: &mut Outcome) -> Result<(), Stop> {
+    let db = open(dir, options)?;
+    let headers = play(case, db.clone(), outcome)?;
     let expected = Expected {
         headers: &headers,
         head: case.last_block_hash.0,
@@ -72,13 +71,17 @@ fn try_run(case: &Case, options: StoreOptions, dir: &Path, outcome: &mut Outcome
     };
     examine(&db, &expected, outcome)?;
     db.close()?;
-    let reopened = open(dir, options.shards)?;
+    let reopened = open(dir, options)?;
     examine(&reopened, &expected, outcome)?;
     Ok(reopened.close()?)
 }
 
-fn open(dir: &Path, shards: usize) -> shingle::Result<Database> {
-    Database::builder(dir).shards(shards).routing_key(RoutingKey::Prefix(ROUTING_KEY_LEN)).open()
+fn open(dir: &Path, options: StoreOptions<'_>) -> shingle::Result<Database> {
+    Database::builder(dir)
+        .config(options.config.clone())
+        .shards(options.shards)
+        .routing_key(RoutingKey::Prefix(ROUTING_KEY_LEN))
+        .open()
 }
 
 fn examine(db: &Database, expected: &Expected<'_>, outcome: &mut Outcome) -> Result<(), Stop> {
@@ -89,20 +92,14 @@ fn examine(db: &Database, expected: &Expected<'_>, outcome: &mut Outcome) -> Res
 }
 
 /// Plays the blocks onto the store: the headers of the chain that it ends with.
-fn play(case: &Case, options: StoreOptions, db: &Database, outcome: &mut Outcome) -> Result<Vec<Header>, Stop> {
+fn play(case: &Case, db: Database, outcome: &mut Outcome) -> Result<Vec<Header>, Stop> {
     let genesis = case.genesis().map_err(|error| failure("genesis block", "a block", error))?;
     let id = block_id(&genesis);
     let network =
         Network::parse(&case.network).ok_or_else(|| failure("network", "one that is known", &case.network))?;
     let batch = genesis_batch(&case.pre, &genesis);
-    let mut chain = Chain::start(db.clone(), network, genesis, batch).map_err(|error| stop(error, Some(id)))?;
-    let played = case.blocks.iter().enumerate().try_for_each(|(index, block)| {
-        import(&mut chain, block, outcome)?;
-        if options.flush_every.is_some_and(|every| (index + 1) % every == 0) {
-            db.flush()?;
-        }
-        Ok(())
-    });
+    let mut chain = Chain::start(db, network, genesis, batch).map_err(|error| stop(error, Some(id)))?;
+    let played = case.blocks.iter().try_for_each(|block| import(&mut chain, block, outcome));
     let tally = chain.tally();
     outcome.counts.blocks_executed = tally.blocks_executed;
     outcome.counts.reorganisations = tally.reorganisations;
