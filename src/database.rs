@@ -2,8 +2,8 @@
 
 use crate::Builder;
 use shingle_router::{
-    At, Batch, Block, ChangeFeed, CommitHandle, Diff, Flushed, Isolation, Result, Scan, SealedBlock, Snapshot,
-    Stats, Store, Transaction, VerifyProgress, VerifyReport, Version,
+    At, Batch, Block, ChangeFeed, CommitHandle, Diff, Flushed, Isolation, Result, Scan, SealedBlock, Snapshot, Stats,
+    Store, Transaction, VerifyProgress, VerifyReport, Version,
 };
 use std::ops::RangeBounds;
 use std::path::PathBuf;
@@ -286,6 +286,30 @@ impl Database {
     /// A full disk, I/O: nothing is lost, the memtables stay.
     pub fn flush(&self) -> Result<Flushed> {
         self.store.flush()
+    }
+
+    /// Lets `interval_secs` and `blocks_per_flush` start flushes, as they do from the opening on.
+    pub fn start_automatic_flush(&self) {
+        self.store.set_automatic_flush(true);
+    }
+
+    /// Keeps `interval_secs` and `blocks_per_flush` from starting flushes, until [`Database::start_automatic_flush`]. Memory that runs full is
+    /// flushed in any case.
+    ///
+    /// ```
+    /// let db = shingle::Database::in_memory()?;
+    /// db.stop_automatic_flush();
+    /// assert!(!db.is_automatic_flush_running());
+    /// # Ok::<(), shingle::Error>(())
+    /// ```
+    pub fn stop_automatic_flush(&self) {
+        self.store.set_automatic_flush(false);
+    }
+
+    /// Whether `interval_secs` and `blocks_per_flush` start flushes.
+    #[must_use]
+    pub fn is_automatic_flush_running(&self) -> bool {
+        self.store.is_automatic_flush()
     }
 
     /// Makes every commit that was acknowledged as [`Durability::Buffered`](crate::Durability::Buffered) durable.

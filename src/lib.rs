@@ -46,6 +46,11 @@ pub use config::{Compression, Config, ConfigError, FlushConfig, LogConfig, Prese
 pub use database::Database;
 pub use shingle_router::{
     At, Batch, Block, Change, ChangeFeed, CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FlushStats,
-    Flushed, Isolation, KeyRange, LogStats, Recovery, RecoveryCut, Result, RoutingKey, Scan, SealedBlock, ShardStats, ShardVerified, Snapshot,
-    Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
+    Flushed, Isolation, KeyRange, LogStats, Recovery, RecoveryCut, Result, RoutingKey, Scan, SealedBlock, ShardStats,
+    ShardVerified, Snapshot, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
 };
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -1,5 +1,6 @@
 //! What the store's threads, handles and snapshots share.
 
+use crate::Result;
 use crate::blocks::{BlockIndex, BlocksFile, SealedBlock};
 use crate::commit::{Pipeline, Sequencer};
 use crate::flush::Flusher;
@@ -13,7 +14,6 @@ use crate::rollback::Rollbacks;
 use crate::shards::Shards;
 use crate::snapshot::Snapshots;
 use crate::stats::Counters;
-use crate::Result;
 use parking_lot::{Mutex, RwLock};
 use shingle_shard::Version;
 use std::path::PathBuf;

@@ -43,7 +43,7 @@ pub(crate) fn create(layout: &Layout<'_>, options: OpenOptions) -> Result<Store>
     })?;
     drop(shared);
     let log_options = log_options(layout, &manifest, &options);
-    Log::create(log_options, 0)?.close()?;
+    Log::create(log_options, 0)?.close(1)?;
     BlocksFile::create(dir, manifest.store_id)?;
     fail::fail_point!("create::before_manifest");
     manifest.store(dir)?;

@@ -267,7 +267,9 @@ pub enum Error {
     #[error("the store is closed; open it again")]
     Closed,
     /// The log holds a record that this build cannot read although its checksum is right.
-    #[error("the commit log's record of version {version} cannot be read by this version of the program; use the one that wrote it")]
+    #[error(
+        "the commit log's record of version {version} cannot be read by this version of the program; use the one that wrote it"
+    )]
     UnreadableCommit {
         /// The version that the record has.
         version: Version,

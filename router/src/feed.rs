@@ -82,11 +82,10 @@ impl ChangeFeed {
                 }
             }
         }
-        let first = self
-            .cursors
-            .iter_mut()
-            .filter(|cursor| cursor.row().is_some())
-            .min_by(|a, b| a.row().map(|row| (row.version, row.key)).cmp(&b.row().map(|row| (row.version, row.key))));
+        let first =
+            self.cursors.iter_mut().filter(|cursor| cursor.row().is_some()).min_by(|a, b| {
+                a.row().map(|row| (row.version, row.key)).cmp(&b.row().map(|row| (row.version, row.key)))
+            });
         let Some(first) = first else { return Ok(None) };
         let change = first.row().map(|row| Change {
             version: row.version,

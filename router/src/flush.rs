@@ -64,6 +64,8 @@ pub(crate) struct Flusher {
 #[derive(Debug)]
 struct State {
     stats: FlushStats,
+    /// Whether the clock and the blocks start flushes. Memory that runs full always does.
+    automatic: bool,
     last_flush: Instant,
     blocks_since: u64,
     /// Why the last flush failed. Commits that need memory are refused with it.
@@ -82,6 +84,7 @@ impl Flusher {
     pub(crate) fn new() -> Self {
         let state = State {
             stats: FlushStats::default(),
+            automatic: true,
             last_flush: Instant::now(),
             blocks_since: 0,
             failure: None,
@@ -104,6 +107,15 @@ impl Flusher {
 
     pub(crate) fn stats(&self) -> FlushStats {
         self.state.lock().stats
+    }
+
+    pub(crate) fn set_automatic(&self, automatic: bool) {
+        self.state.lock().automatic = automatic;
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn is_automatic(&self) -> bool {
+        self.state.lock().automatic
     }
 
     pub(crate) fn stop(&self) {
@@ -129,7 +141,8 @@ impl Flusher {
 
     /// Gives back the room of commits that are applied, or that failed.
     pub(crate) fn leave(&self, group: &Group) {
-        let bytes: usize = group.iter().filter(|commit| commit.kind == Kind::Commit).map(|commit| commit.payload.len()).sum();
+        let bytes: usize =
+            group.iter().filter(|commit| commit.kind == Kind::Commit).map(|commit| commit.payload.len()).sum();
         self.under_way_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
         if self.waiting.load(Ordering::Acquire) > 0 {
             let _state = self.state.lock();
@@ -248,11 +261,14 @@ impl Core {
         let memory = self.memory();
         let state = self.flusher.state.lock();
         let unflushed = memory.unflushed_bytes > 0;
-        let blocks_due = self.options.blocks_per_flush.is_some_and(|limit| state.blocks_since >= limit);
-        let time_due = self.options.flush_interval.is_some_and(|interval| state.last_flush.elapsed() >= interval);
+        let blocks_due =
+            state.automatic && self.options.blocks_per_flush.is_some_and(|limit| state.blocks_since >= limit);
+        let time_due = state.automatic
+            && self.options.flush_interval.is_some_and(|interval| state.last_flush.elapsed() >= interval);
         if unflushed && (blocks_due || time_due) {
             Plan::All
-        } else if memory.active_bytes >= self.options.write_buffer_bytes || memory.unflushed_bytes > memory.active_bytes {
+        } else if memory.active_bytes >= self.options.write_buffer_bytes || memory.unflushed_bytes > memory.active_bytes
+        {
             Plan::Largest
         } else {
             Plan::Nothing
@@ -281,8 +297,9 @@ impl Core {
 
     /// 1. The memtables are sealed between two versions, so that each file holds whole versions.
     /// 2. The log is synced through them: no shard may be ahead of the log after a power cut.
-    /// 3. The shards write their files and their marks.
-    /// 4. The block index is written, before the log that could rebuild it goes.
+    /// 3. The block index is written that far and no further. After 4, recovery no longer reads the log that could rebuild it; and what the log
+    ///    has not synced, the index must not have.
+    /// 4. The shards write their files and their marks.
     /// 5. Log segments that no shard needs any more are released.
     fn flush_shards(&self, chosen: impl Fn(usize) -> bool + Sync) -> Result<Flushed> {
         let _one_at_a_time = self.flusher.exclude();
@@ -297,8 +314,11 @@ impl Core {
             self.shards.all().iter().filter(|shard| chosen(shard.number())).for_each(|shard| shard.seal());
             *applied
         };
+        self.wait_until_published(through)?;
         fail::fail_point!("flush::after_seal");
         self.sync()?;
+        self.persist_blocks(through)?;
+        fail::fail_point!("flush::after_blocks");
         let flushed: Vec<_> = self
             .shards
             .all()
@@ -315,9 +335,7 @@ impl Core {
         }
         fail::fail_point!("flush::after_shards");
         let everywhere = self.shards.all().iter().map(|shard| shard.flushed_through()).min().unwrap_or(0);
-        self.persist_blocks()?;
         let last_block = self.blocks.read().at_or_below_version(everywhere).map(|block| block.height);
-        fail::fail_point!("flush::after_blocks");
         if let Some(log) = &self.log {
             log.lock().release(everywhere)?;
         }
@@ -333,11 +351,21 @@ impl Core {
         Ok(sum)
     }
 
-    /// Writes what the block index has learnt since it was written last.
-    pub(crate) fn persist_blocks(&self) -> Result<()> {
+    /// A version is applied a moment before it is published, and its block is in the index only then.
+    fn wait_until_published(&self, version: Version) -> Result<()> {
+        let mut sequencer = self.sequencer.lock();
+        while self.visible() < version {
+            self.health.check()?;
+            self.pipeline.published.wait(&mut sequencer);
+        }
+        Ok(())
+    }
+
+    /// Writes what the block index has learnt since it was written last, up to a version that the log has synced.
+    pub(crate) fn persist_blocks(&self, through: Version) -> Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let mut file = disk.blocks.lock();
-        let news = self.blocks.read().news().to_vec();
+        let news = self.blocks.read().news_through(through).to_vec();
         file.append(&news)?;
         self.blocks.write().persisted(news.len());
         Ok(())

@@ -87,12 +87,16 @@ impl OpenOptions {
             (_, Some(slots), _) if slots == 0 || slots > SLOTS_MAX => {
                 refuse("slots", format!("between 1 and {SLOTS_MAX}"), slots.to_string())
             }
-            (Some(shards), slots, _) if slots.unwrap_or(SLOTS_DEFAULT) < shards as u32 => {
-                refuse("slots", format!("at least the number of shards, {shards}"), slots.unwrap_or(SLOTS_DEFAULT).to_string())
-            }
-            (_, _, Some(RoutingKey::Prefix(0))) => {
-                refuse("routing_key", "the whole key or a prefix of at least 1 byte".into(), "a prefix of 0 bytes".into())
-            }
+            (Some(shards), slots, _) if slots.unwrap_or(SLOTS_DEFAULT) < shards as u32 => refuse(
+                "slots",
+                format!("at least the number of shards, {shards}"),
+                slots.unwrap_or(SLOTS_DEFAULT).to_string(),
+            ),
+            (_, _, Some(RoutingKey::Prefix(0))) => refuse(
+                "routing_key",
+                "the whole key or a prefix of at least 1 byte".into(),
+                "a prefix of 0 bytes".into(),
+            ),
             _ => Ok(()),
         }
     }
@@ -124,18 +128,12 @@ impl Store {
     pub fn in_memory(options: &OpenOptions) -> Result<Store> {
         options.check()?;
         let shards = options.shards.unwrap_or(4);
-        let slots = Slots {
-            routing: options.routing_key.unwrap_or_default(),
-            count: options.slots.unwrap_or(SLOTS_DEFAULT),
-        };
+        let slots =
+            Slots { routing: options.routing_key.unwrap_or_default(), count: options.slots.unwrap_or(SLOTS_DEFAULT) };
         let backends = (0..shards).map(|_| Arc::new(MemoryBackend::new()) as Arc<dyn Backend>).collect();
         let core = Core {
             disk: None,
-            shards: Shards::new(
-                make_shards(backends, &options.router),
-                slots,
-                SlotMap::even(slots.count, shards),
-            ),
+            shards: Shards::new(make_shards(backends, &options.router), slots, SlotMap::even(slots.count, shards)),
             visible: AtomicU64::new(0),
             sequencer: Mutex::new(Sequencer::new(1, None)),
             pipeline: Pipeline::default(),
@@ -177,7 +175,10 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
     let shards = make_shards(backends, &options.router);
     let (blocks_file, blocks) = BlocksFile::open(layout.dir, manifest.store_id)?;
     let mut replay = Replay::new(shards, blocks, manifest.epoch, &options.router);
-    let (log, recovered) = Log::open(log_options(layout, &manifest, &options), options.recover, replay.from(), &mut |frame| replay.frame(frame))?;
+    let (log, recovered) =
+        Log::open(log_options(layout, &manifest, &options), options.recover, replay.from(), &mut |frame| {
+            replay.frame(frame)
+        })?;
     let (shards, blocks, commits) = replay.finish()?;
     // Every part is there and sound: a store that cannot be opened keeps its epoch.
     manifest.store(layout.dir)?;
@@ -185,7 +186,10 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
     let visible = recovered.last_version.max(flushed);
     let core = Core {
         visible: AtomicU64::new(visible),
-        sequencer: Mutex::new(Sequencer::new(recovered.next_version.max(visible + 1), blocks.newest().map(|b| b.block()))),
+        sequencer: Mutex::new(Sequencer::new(
+            recovered.next_version.max(visible + 1),
+            blocks.newest().map(|b| b.block()),
+        )),
         pipeline: Pipeline::default(),
         log: Some(Mutex::new(log)),
         buffered_since: Mutex::new(None),
@@ -225,11 +229,7 @@ pub(crate) fn log_options(layout: &Layout<'_>, manifest: &Manifest, options: &Op
 fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options) -> Vec<Shard> {
     let memory_hint_bytes = options.memory_budget_bytes as usize / backends.len();
     let shard_options = ShardOptions { memory_hint_bytes };
-    backends
-        .into_iter()
-        .enumerate()
-        .map(|(number, backend)| Shard::new(number, backend, shard_options))
-        .collect()
+    backends.into_iter().enumerate().map(|(number, backend)| Shard::new(number, backend, shard_options)).collect()
 }
 
 fn check_made_as_asked(layout: &Layout<'_>, manifest: &Manifest, options: &OpenOptions) -> Result<()> {

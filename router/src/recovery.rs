@@ -97,7 +97,10 @@ impl Replay {
         }
         self.shards.par_iter().zip(by_shard).for_each(|(shard, writes)| {
             let on_disk = shard.flushed_through();
-            writes.into_iter().filter(|(version, _)| *version > on_disk).for_each(|(version, ops)| shard.apply(version, ops));
+            writes
+                .into_iter()
+                .filter(|(version, _)| *version > on_disk)
+                .for_each(|(version, ops)| shard.apply(version, ops));
         });
         self.chunk.clear();
         self.chunk_bytes = 0;

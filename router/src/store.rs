@@ -54,8 +54,7 @@ impl Store {
     /// A batch out of bounds; a store that is closed, poisoned, or out of memory because its flushes fail.
     pub fn submit(&self, block: Option<Block>, batch: &Batch) -> Result<CommitHandle> {
         let options = &self.core.options;
-        let prepared =
-            Prepared::commit(&self.core.shards, batch, block, options.durability, options.batch_bytes_max)?;
+        let prepared = Prepared::commit(&self.core.shards, batch, block, options.durability, options.batch_bytes_max)?;
         self.core.submit(prepared, None)
     }
 
@@ -125,6 +124,17 @@ impl Store {
     /// A full disk, I/O: nothing is lost, the memtables stay.
     pub fn flush(&self) -> Result<Flushed> {
         self.core.flush_all()
+    }
+
+    /// Lets the clock and the number of blocks start flushes, or not. Memory that runs full is flushed in any case.
+    pub fn set_automatic_flush(&self, automatic: bool) {
+        self.core.flusher.set_automatic(automatic);
+    }
+
+    /// Whether the clock and the number of blocks start flushes.
+    #[must_use]
+    pub fn is_automatic_flush(&self) -> bool {
+        self.core.flusher.is_automatic()
     }
 
     /// Makes every buffered commit durable.
@@ -212,8 +222,12 @@ impl Store {
             thread.join().ok();
         }
         self.core.health.check()?;
-        self.core.persist_blocks()?;
-        self.core.log.as_ref().map_or(Ok(()), |log| log.lock().close())
+        // The log first: what it has not synced, the block index must not have.
+        if let Some(log) = &self.core.log {
+            let next_version = self.core.sequencer.lock().next_version();
+            log.lock().close(next_version)?;
+        }
+        self.core.persist_blocks(self.core.visible())
     }
 }
 

@@ -2,9 +2,9 @@
 
 use crate::batch::Batch;
 use crate::commit::{CommitHandle, Prepared, ReadSet};
+use crate::core::Core;
 use crate::scan::Scan;
 use crate::snapshot::Snapshot;
-use crate::core::Core;
 use crate::{Durability, Error, ErrorKind, Result};
 use shingle_shard::{KeyRange, Version, check_key, check_value};
 use std::collections::BTreeMap;

@@ -13,6 +13,8 @@ mod memtable;
 mod ops;
 mod scan;
 mod shard;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Error, Result};
 pub use flush::Flushed;

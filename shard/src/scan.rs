@@ -68,9 +68,10 @@ impl Shard {
         if range.is_empty() {
             return Ok(false);
         }
-        let ordered = self.memtable.ordered(Version::MAX);
-        let newest = |entry: EntryRef<'_>| ordered.version_of(entry, Version::MAX).map(EntryRef::version);
-        if ordered.written_since(range, after).any(|entry| newest(entry).is_some_and(|version| version > after)) {
+        let ordered = self.memtable.ordered_mostly();
+        let newest = |entry: EntryRef<'_>| ordered.version_of(entry, Version::MAX).map_or(0, EntryRef::version);
+        let in_rest = |entry: EntryRef<'_>| entry.version() > after && !entry.is_dead() && range.contains(entry.key());
+        if ordered.unsorted().any(in_rest) || ordered.written_since(range, after).any(|entry| newest(entry) > after) {
             return Ok(true);
         }
         let evicted_through = self.memtable.evicted_through();

@@ -134,7 +134,6 @@ impl Shard {
         let _flushing = self.flushing.lock();
         let in_memory = self.memtable.roll_back(keep);
         let in_backend = self.backend.retract(keep, epoch)?;
-        self.flushed_through.store(self.backend.applied_through(), Ordering::Release);
         // What was flushed and is still in memory is counted twice; what is larger has all that was.
         Ok(in_memory.max(in_backend))
     }

@@ -25,7 +25,7 @@ const SHARED_GROUP: u64 = 0;
 
 pub(crate) fn builder(dir: &Path) -> Builder {
     let mut config = Config::default();
-    config.rocksdb.write_buffer_size = 64 << 10;
+    config.rocksdb.write_buffer_size = 256 << 10;
     config.rocksdb.max_write_buffer_number = 2;
     config.log.segment_bytes = 1 << 20;
     config.log.buffered_sync_ms = 2;
@@ -169,7 +169,8 @@ impl Worker<'_> {
                 0..3 => drop(self.sound(db.flush())),
                 3..6 => {
                     let blocks = db.blocks(..);
-                    let back = rng.random_range(1..6).min(blocks.len());
+                    let far = if rng.random_ratio(1, 5) { blocks.len() } else { 6 };
+                    let back = rng.random_range(1..=far).min(blocks.len());
                     let to = blocks[blocks.len() - back];
                     Line::Rolling(to).tell();
                     Line::Rolled(self.sound(db.rollback_to(to.height))).tell();

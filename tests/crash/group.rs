@@ -17,9 +17,10 @@ pub(crate) fn own_key(stamp: Stamp) -> String {
     format!("stamp/{stamp:016x}")
 }
 
-/// The stamp and, after it, bytes that make records of many sizes.
+/// The stamp and, after it, bytes that make records of many sizes; a few so large that the log needs new segments all the time.
 pub(crate) fn value(stamp: Stamp) -> Vec<u8> {
-    let padding = usize::try_from(stamp.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58).expect("six bits");
+    let dice = usize::try_from(stamp.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56).expect("eight bits");
+    let padding = if dice % 12 == 0 { 6000 } else { dice / 4 };
     let mut value = stamp.to_be_bytes().to_vec();
     value.resize(value.len() + padding, 0xa5);
     value

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use truth::Truth;
 
 /// Kills of both tests together.
-const KILLS: u64 = 240;
+const KILLS: u64 = 260;
 /// A store is thrown away after this many, so that checks stay fast and new stores have their turn.
 const KILLS_PER_STORE: u64 = 20;
 /// How long a child may take to reach its point before it is killed wherever it is.
@@ -61,19 +61,22 @@ fn nothing_is_lost_when_killed_at_random_moments() {
 
 #[test]
 fn nothing_is_lost_when_killed_at_every_named_point() {
-    let points: Vec<_> = points::CREATION.iter().chain(points::RUNNING).collect();
+    let points: Vec<_> = points::CREATION.iter().chain(points::RUNNING).chain(points::OPENING).collect();
     let kills = env::number("SHINGLE_KILLS", KILLS) / 2;
     let rounds = kills.div_ceil(points.len() as u64).max(1);
     let mut torture = Torture::new("points", 2);
     for point in points {
         let mut reached = 0;
         torture.new_store();
+        if !points::CREATION.contains(point) {
+            torture.run_child(None);
+            torture.check();
+        }
         for _ in 0..rounds {
-            let creation = points::CREATION.contains(point);
-            if creation {
+            if points::CREATION.contains(point) {
                 torture.new_store();
             }
-            let passes = if creation { 0 } else { torture.rng.random_range(0..=points::passes_max(point)) };
+            let passes = torture.rng.random_range(0..=points::passes_max(point));
             let killed_at = torture.run_child(Some((point, passes)));
             reached += u64::from(killed_at.as_deref() == Some(*point));
             torture.check();
@@ -167,6 +170,10 @@ impl Torture {
             Line::Point(name) => Some(name.clone()),
             _ => None,
         });
+        if std::env::var("SHINGLE_HEARD").is_ok() {
+            eprintln!("--- run {} {point:?}", self.runs);
+            heard.iter().for_each(|line| eprintln!("{line}"));
+        }
         self.check_is_due = self.truth.hear(&heard);
         killed_at
     }

@@ -6,7 +6,7 @@ use rand::Rng;
 use rand::rngs::SmallRng;
 use rand::seq::IteratorRandom;
 use shingle::{At, Block, Database, SealedBlock, Version};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -19,6 +19,9 @@ pub(crate) struct Truth {
     blocks: BTreeMap<u64, SealedBlock>,
     /// Commits of the children since the last check that were numbered: they may be there, and if they are, as they were submitted.
     tried: BTreeMap<Version, (Stamp, Option<Block>)>,
+    /// Versions that children were told who were killed before anything of theirs was acknowledged, so perhaps before they wrote to the log: if
+    /// they did not, others may be told the same.
+    told_in_vain: BTreeSet<Version>,
     /// A rollback that a child has begun and not acknowledged.
     unsure: Option<SealedBlock>,
     /// Versions that rollbacks have removed.
@@ -35,6 +38,7 @@ impl Truth {
     pub(crate) fn hear(&mut self, lines: &[Line]) -> bool {
         assert!(self.unsure.is_none(), "a rollback without an outcome is checked before the next child");
         let seen_before = self.newest_seen;
+        let wrote = lines.iter().any(|line| matches!(line, Line::Ack { .. }));
         let mut rolling = None;
         for line in lines {
             match line {
@@ -45,8 +49,13 @@ impl Truth {
                 Line::Try { stamp, version, block } => {
                     assert!(*version > seen_before, "version {version} was given again after a kill");
                     let other = self.tried.insert(*version, (*stamp, *block));
-                    assert!(other.is_none(), "version {version} was given twice: {other:?}, {stamp:x}");
-                    self.newest_seen = self.newest_seen.max(*version);
+                    let again = other.is_some() && !self.told_in_vain.contains(version);
+                    assert!(!again, "version {version} was given twice: {other:?}, {stamp:x}");
+                    if wrote {
+                        self.newest_seen = self.newest_seen.max(*version);
+                    } else {
+                        self.told_in_vain.insert(*version);
+                    }
                 }
                 Line::Ack { stamp, version, block } => {
                     self.acknowledged += 1;
@@ -117,6 +126,7 @@ impl Truth {
         self.commits.extend(commits.iter().map(|(version, (stamp, _))| (*version, Some(*stamp))));
         self.newest_seen = self.newest_seen.max(db.version());
         self.tried.clear();
+        self.told_in_vain.clear();
     }
 
     /// Whether an unacknowledged rollback has happened: then a run of the newest commits above its block is gone, with all that is above the block and
@@ -143,11 +153,12 @@ impl Truth {
             assert!(rises && pair[0].timestamp_ms <= pair[1].timestamp_ms, "the block index is out of order: {pair:?}");
         }
         for block in self.blocks.values() {
-            assert_eq!(db.block(block.height), Some(*block), "an acknowledged block is not in the index");
+            assert_eq!(db.block(block.height), Some(*block), "an acknowledged block is not in the index: {found:?} {:?} {:?}", self.removed, self.commits.keys());
         }
         for block in found {
             let known = self.blocks.insert(block.height, block).is_some_and(|known| known == block);
             let submitted = Block { height: block.height, timestamp_ms: block.timestamp_ms };
+            self.commits.entry(block.version).or_insert(None);
             let tried = self.tried.get(&block.version).is_none_or(|(_, tried)| *tried == Some(submitted));
             assert!(known || tried, "{block:?} is in the index and nobody made it");
         }

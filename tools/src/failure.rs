@@ -58,7 +58,9 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::NotAStore => "`shingle demo` makes a store to look at; `shingle put --create` makes an empty one",
         ErrorKind::Locked => "a store is open in one process at a time: stop the other one, or ask it",
-        ErrorKind::Damaged => "`shingle verify` finds all that is damaged; nothing was changed",
+        ErrorKind::Damaged => {
+            "nothing was changed; if the commit log is what is damaged and there is no copy of the store, `shingle status --recover-to-last-good` gives up what follows the last good version"
+        }
         ErrorKind::TooManyOpenFiles => "raise the limit with `ulimit -n`, or lower `rocksdb.max_open_files`",
         ErrorKind::NoSpace => "free some room; nothing that was acknowledged is lost",
         ErrorKind::InvalidArgument

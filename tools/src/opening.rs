@@ -11,7 +11,7 @@ impl StoreArgs {
             Some(file) => Config::from_file(file).map_err(shingle::Error::from)?,
             None => Config::default(),
         };
-        Ok(Database::builder(&self.dir).config(config))
+        Ok(Database::builder(&self.dir).config(config).recover_to_last_good(self.recover_to_last_good))
     }
 
     /// Opens a store that is there; makes none.

@@ -88,7 +88,8 @@ impl BlocksFile {
         });
         let decoded = decoded.collect::<Result<Vec<_>>>()?;
         blocks.count = decoded.len();
-        let index = BlockIndex::from_entries(decoded).ok_or_else(|| blocks.damaged(ENTRIES_AT, "entries are out of order"))?;
+        let index =
+            BlockIndex::from_entries(decoded).ok_or_else(|| blocks.damaged(ENTRIES_AT, "entries are out of order"))?;
         Ok((blocks, index))
     }
 
@@ -266,7 +267,11 @@ mod tests {
         }
         for bytes in [0, 10, HEADER_BYTES, whole.len() - 1] {
             std::fs::write(&path, &whole[..bytes]).expect("a writable file");
-            assert_eq!(read(dir.path()).map_err(|error| error.kind()), Err(ErrorKind::Damaged), "{bytes} bytes are left");
+            assert_eq!(
+                read(dir.path()).map_err(|error| error.kind()),
+                Err(ErrorKind::Damaged),
+                "{bytes} bytes are left"
+            );
         }
         Ok(())
     }

@@ -100,9 +100,9 @@ impl BlockIndex {
         (keep < version && version < *at).then_some(keep)
     }
 
-    /// What the file does not have yet, oldest first.
-    pub(crate) fn news(&self) -> &[Entry] {
-        &self.news
+    /// What the file does not have yet of the versions up to `through`, oldest first.
+    pub(crate) fn news_through(&self, through: Version) -> &[Entry] {
+        &self.news[..self.news.partition_point(|entry| entry.version() <= through)]
     }
 
     /// Notes that the file has the oldest `entries` of the news.
@@ -225,10 +225,16 @@ mod tests {
     #[test]
     fn entries_out_of_order_are_refused() {
         let sealed = |height, timestamp_ms, version| Entry::Sealed(block(height, timestamp_ms, version));
-        let sound = [sealed(1, 10, 5), sealed(2, 10, 6), Entry::RolledBack(RolledBack { keep: 5, at: 8 }), sealed(2, 11, 9)];
+        let sound =
+            [sealed(1, 10, 5), sealed(2, 10, 6), Entry::RolledBack(RolledBack { keep: 5, at: 8 }), sealed(2, 11, 9)];
         let index = BlockIndex::from_entries(sound).expect("in order");
-        assert_eq!((index.newest(), index.covers_through(), index.news().len()), (Some(block(2, 11, 9)), 9, 0));
-        for wrong in [sealed(1, 10, 10), sealed(3, 9, 10), sealed(3, 10, 9), Entry::RolledBack(RolledBack { keep: 10, at: 10 })] {
+        assert_eq!(
+            (index.newest(), index.covers_through(), index.news_through(99).len()),
+            (Some(block(2, 11, 9)), 9, 0)
+        );
+        for wrong in
+            [sealed(1, 10, 10), sealed(3, 9, 10), sealed(3, 10, 9), Entry::RolledBack(RolledBack { keep: 10, at: 10 })]
+        {
             assert!(BlockIndex::from_entries(sound.into_iter().chain([wrong])).is_none(), "{wrong:?}");
         }
     }
@@ -244,14 +250,20 @@ mod tests {
         assert_eq!([15, 17, 19, 20].map(|version| index.rolled_back(version)), [Some(9), Some(9), Some(9), None]);
         index.push(block(12, 200, 22));
         index.roll_back(RolledBack { keep: 5, at: 30 });
-        assert_eq!([5, 6, 9, 20, 29, 30].map(|version| index.rolled_back(version)), [None, Some(5), Some(5), Some(5), Some(5), None]);
+        assert_eq!(
+            [5, 6, 9, 20, 29, 30].map(|version| index.rolled_back(version)),
+            [None, Some(5), Some(5), Some(5), Some(5), None]
+        );
     }
 
     #[test]
     fn news_are_handed_over_once() {
         let mut index = index();
-        assert_eq!(index.news().len(), 4);
+        assert_eq!([4, 5, 11, 12].map(|through| index.news_through(through).len()), [0, 1, 3, 4]);
         index.persisted(3);
-        assert_eq!((index.news(), index.covers_through()), ([Entry::Sealed(block(21, 400, 12))].as_slice(), 10));
+        assert_eq!(
+            (index.news_through(12), index.covers_through()),
+            ([Entry::Sealed(block(21, 400, 12))].as_slice(), 10)
+        );
     }
 }

@@ -77,7 +77,10 @@ impl InFlight {
         self.small.get(&hash).is_some_and(|&version| version > after)
             || self.large.iter_mut().any(|large| {
                 large.commit.version > after
-                    && large.keys.get_or_insert_with(|| large.commit.key_hashes.iter().copied().collect()).contains(&hash)
+                    && large
+                        .keys
+                        .get_or_insert_with(|| large.commit.key_hashes.iter().copied().collect())
+                        .contains(&hash)
             })
     }
 

@@ -1,8 +1,8 @@
 //! The two threads that carry groups of commits from the queue to their acknowledgement.
 
 use super::{Group, Lifecycle};
-use crate::core::Core;
 use crate::Error;
+use crate::core::Core;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -124,8 +124,12 @@ impl Core {
 
     /// Ends the commits of a group that could not be written, and all behind it.
     fn fail(&self, group: Group, error: &Error) {
-        let published_head = self.blocks.read().newest().map(|sealed| sealed.block());
-        let failed = self.sequencer.lock().take_back(group, published_head);
+        let failed = {
+            let mut sequencer = self.sequencer.lock();
+            // Read under the lock: a block that is published meanwhile leaves the commits in flight under it.
+            let published_head = self.blocks.read().newest().map(|sealed| sealed.block());
+            sequencer.take_back(group, published_head)
+        };
         self.pipeline.published.notify_all();
         self.flusher.leave(&failed);
         for commit in failed {

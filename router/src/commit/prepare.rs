@@ -39,10 +39,18 @@ impl Prepared {
             key_hashes.push(hash);
             sections[shard].push(op);
         }
-        let written = (0..).zip(&sections).map(|(shard, ops)| (shard, ops.as_bytes())).filter(|(_, ops)| !ops.is_empty());
+        let written =
+            (0..).zip(&sections).map(|(shard, ops)| (shard, ops.as_bytes())).filter(|(_, ops)| !ops.is_empty());
         let payload = CommitPayload::encode(block, written);
         let durability = batch.durability().unwrap_or(durability);
-        Ok(Prepared { kind: Kind::Commit, checksum: payload_checksum(&payload), payload, key_hashes, block, durability })
+        Ok(Prepared {
+            kind: Kind::Commit,
+            checksum: payload_checksum(&payload),
+            payload,
+            key_hashes,
+            block,
+            durability,
+        })
     }
 
     pub(crate) fn rollback(keep_version: Version, height: u64) -> Self {

@@ -141,6 +141,11 @@ impl Sequencer {
         std::mem::take(&mut self.in_flight).into_commits()
     }
 
+    /// The version that the next commit gets.
+    pub(crate) fn next_version(&self) -> Version {
+        self.next_version
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.lifecycle == Lifecycle::Closing
     }

@@ -3,9 +3,13 @@
 //! The log is a chain of [segments](segment) of [frames](frame). A group of frames is one append; [`Log::sync`] makes
 //! all appended ones durable. [`recovery`] reads the log back, `docs/format.md` says what it promises.
 
+mod active;
+mod chain;
 mod commit;
 mod disk;
+mod files;
 mod frame;
+mod opening;
 mod reader;
 mod recovery;
 mod segment;

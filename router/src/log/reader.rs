@@ -15,12 +15,14 @@ pub(super) struct Window {
     start: u64,
     /// How much of the buffer is filled.
     filled: usize,
+    /// How long the file is.
+    file_bytes: u64,
 }
 
 impl Window {
-    /// Forgets what was read, to read another file.
-    pub(super) fn reset(&mut self) {
-        self.filled = 0;
+    /// Forgets what was read, to read a file of this length.
+    pub(super) fn reset(&mut self, file_bytes: u64) {
+        (self.filled, self.file_bytes) = (0, file_bytes);
     }
 
     /// The `bytes` bytes at `offset`; `None` where the file ends before. `offset` never falls between two calls of
@@ -39,8 +41,10 @@ impl Window {
     fn move_to(&mut self, file: &dyn DiskFile, offset: u64, have: usize, bytes: usize) -> io::Result<()> {
         self.buffer.copy_within(self.filled - have..self.filled, 0);
         (self.start, self.filled) = (offset, have);
-        if self.buffer.len() < bytes.max(WINDOW_BYTES) {
-            self.buffer.resize(bytes.max(WINDOW_BYTES), 0);
+        let left = usize::try_from(self.file_bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = bytes.max(left.min(WINDOW_BYTES));
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
         }
         self.filled += file.read_at(&mut self.buffer[have..], offset + have as u64)?;
         Ok(())
@@ -72,7 +76,7 @@ pub(super) fn search_later(
 ) -> io::Result<Later> {
     /// How far the search goes between two looks at the window; small against it, so that little is read twice.
     const STEP_BYTES: usize = 64 << 10;
-    let file_bytes = file.bytes()?;
+    let file_bytes = window.file_bytes;
     let broken = offset;
     let mut later = Later::Nothing;
     loop {

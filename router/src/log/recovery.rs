@@ -6,33 +6,18 @@
 //! - In the newest segment a frame that is not sound is damage if a later header says that the log was durable beyond
 //!   it. Otherwise it was never acknowledged as durable, nor was anything after it: the log ends there.
 
+use super::chain::{Damage, Link, chain};
 use super::disk::{Disk, DiskFile};
+use super::files::{Files, check_store, first_version_never_given, list_files};
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader, frame_bytes};
 use super::reader::{Later, Window, search_later};
-use super::segment::{FRAMES_AT, HEADER_BYTES, HeaderError, SegmentHeader};
-use super::{Frame, Kind, LogOptions, Recover, VERSIONS_RESERVED, payload_checksum};
-use crate::layout::{FORMAT, LogFile, store_id_text};
+use super::segment::{FRAMES_AT, SegmentHeader};
+use super::{Frame, Kind, LogOptions, Recover, payload_checksum};
+use crate::layout::LogFile;
 use crate::{Error, Result};
 use shingle_shard::Version;
-use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
-
-/// What stands in the log's directory.
-#[derive(Debug, Default)]
-pub(super) struct Files {
-    /// Segments by number.
-    pub(super) segments: BTreeMap<u64, SegmentFile>,
-    /// Files waiting to become segments: number in the name, and size.
-    pub(super) free: BTreeMap<u64, u64>,
-}
-
-/// A file with the name of a segment.
-#[derive(Debug)]
-pub(super) struct SegmentFile {
-    pub(super) bytes: u64,
-    /// Why it is no segment, if it is none.
-    pub(super) header: Result<SegmentHeader, &'static str>,
-}
+use std::collections::VecDeque;
+use std::path::Path;
 
 /// What a log holds.
 #[derive(Debug)]
@@ -50,93 +35,6 @@ pub(super) struct Recovery {
     /// Whether a power cut left parts of writes behind the end.
     pub(super) torn: bool,
     pub(super) damage: Option<Damage>,
-}
-
-/// Where a log is not as it was written.
-#[derive(Debug)]
-pub(super) struct Damage {
-    pub(super) segment: PathBuf,
-    pub(super) offset: u64,
-    pub(super) what: String,
-}
-
-impl Files {
-    /// The highest number that a file has; 0 if there is none.
-    pub(super) fn last_number(&self) -> u64 {
-        self.segments.keys().chain(self.free.keys()).copied().max().unwrap_or(0)
-    }
-}
-
-/// Reads the directory and every segment's header.
-pub(super) fn list_files(disk: &dyn Disk, dir: &Path) -> Result<Files> {
-    let names = match disk.list(dir) {
-        Ok(names) => names,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(Error::io("list", dir, error)),
-    };
-    let mut files = Files::default();
-    for name in names {
-        let path = dir.join(&name);
-        match LogFile::parse(&name) {
-            Some(LogFile::Segment(number)) => {
-                files.segments.insert(number, read_header(disk, &path, number)?);
-            }
-            Some(LogFile::Free(number)) => {
-                let bytes =
-                    disk.open(&path).and_then(|file| file.bytes()).map_err(|error| Error::io("open", &path, error))?;
-                files.free.insert(number, bytes);
-            }
-            None => {}
-        }
-    }
-    Ok(files)
-}
-
-fn read_header(disk: &dyn Disk, path: &Path, number: u64) -> Result<SegmentFile> {
-    let file = disk.open(path).map_err(|error| Error::io("open", path, error))?;
-    let mut bytes = [0; HEADER_BYTES];
-    let read = file.read_at(&mut bytes, 0).map_err(|error| Error::io("read", path, error))?;
-    let header = match SegmentHeader::decode(&bytes[..read]) {
-        Ok(header) if header.number != number => Err("it is a copy of another segment"),
-        Ok(header) => Ok(header),
-        Err(HeaderError::Format(format)) => {
-            return Err(Error::Mismatch {
-                path: path.to_owned(),
-                what: "format of this log segment",
-                made_with: format.to_string(),
-                asked: FORMAT.to_string(),
-            });
-        }
-        Err(HeaderError::Broken) => Err("the segment's header is broken"),
-    };
-    let bytes = file.bytes().map_err(|error| Error::io("measure", path, error))?;
-    Ok(SegmentFile { bytes, header })
-}
-
-/// Whether a segment, of whatever store, holds a record or may have held one.
-pub(super) fn may_hold_records(disk: &dyn Disk, path: &Path) -> Result<bool> {
-    let mut bytes = vec![0; FRAMES_AT as usize + FRAME_HEADER_BYTES];
-    let read = disk.open(path).and_then(|file| file.read_at(&mut bytes, 0));
-    let read = read.map_err(|error| Error::io("read", path, error))?;
-    let Ok(header) = SegmentHeader::decode(&bytes[..read]) else { return Ok(true) };
-    let first = bytes[..read].get(FRAMES_AT as usize..).and_then(|bytes| bytes.first_chunk());
-    Ok(header.previous != 0
-        || first.is_some_and(|first| FrameHeader::decode(first, header.seal(), FRAMES_AT).is_some()))
-}
-
-/// Refuses another store's log.
-fn check_store(files: &Files, options: &LogOptions) -> Result<()> {
-    let foreign = files.segments.iter().find_map(|(&number, file)| {
-        let header = file.header.as_ref().ok()?;
-        (header.store_id != options.store_id).then_some((number, header.store_id))
-    });
-    let Some((number, store_id)) = foreign else { return Ok(()) };
-    Err(Error::Mismatch {
-        path: options.dir.join(LogFile::Segment(number).name()),
-        what: "store of this log segment",
-        made_with: store_id_text(&store_id),
-        asked: store_id_text(&options.store_id),
-    })
 }
 
 /// Reads the log, and hands every commit and rollback above `from` to `visit`.
@@ -189,62 +87,6 @@ pub(super) fn recover(
         damage,
         files,
     })
-}
-
-/// Beyond every version that any segment may hold. One whose header is lost reserved as many versions as any other,
-/// beginning at the latest after those that the one before it reserved; that one may have been released.
-fn first_version_never_given(files: &Files, from: Version) -> Version {
-    let reserved_after = |version: Version| version.saturating_add(VERSIONS_RESERVED + 1);
-    let header_lost = files.segments.values().any(|segment| segment.header.is_err());
-    let start = if header_lost { reserved_after(from) } else { 0 };
-    files.segments.values().fold(start, |first_free, segment| match &segment.header {
-        Ok(header) => first_free.max(header.version_limit.saturating_add(1)),
-        Err(_) => reserved_after(first_free),
-    })
-}
-
-/// A part of the log, in order.
-#[derive(Debug)]
-enum Link {
-    Segment(SegmentHeader),
-    /// Something that should be a segment and is none.
-    Lost(Damage),
-}
-
-/// From the newest segment back to the one that holds the first version above `from`. Segments that no link names
-/// were given up by an earlier opening, or were due to be released.
-fn chain(files: &Files, dir: &Path, from: Version) -> VecDeque<Link> {
-    let mut links = VecDeque::new();
-    let mut next = files.segments.keys().next_back().copied();
-    while let Some(number) = next {
-        let lost = |what: &str| {
-            let segment = dir.join(LogFile::Segment(number).name());
-            Link::Lost(Damage { segment, offset: 0, what: what.to_owned() })
-        };
-        let older = || files.segments.range(..number).next_back().map(|(&number, _)| number);
-        next = match files.segments.get(&number).map(|segment| &segment.header) {
-            Some(Ok(header)) => {
-                links.push_front(Link::Segment(*header));
-                if header.base_version <= from {
-                    None
-                } else if header.previous == 0 {
-                    links.push_front(lost("the log begins after the versions that the shards hold"));
-                    None
-                } else {
-                    Some(header.previous)
-                }
-            }
-            Some(Err(what)) => {
-                links.push_front(lost(what));
-                older()
-            }
-            None => {
-                links.push_front(lost("the segment is missing"));
-                older()
-            }
-        };
-    }
-    links
 }
 
 /// What the scan has found so far.
@@ -319,7 +161,7 @@ impl Scan<'_> {
         self.state.chain.push(header.number);
         self.state.closed_with = None;
         self.state.last_version = self.state.last_version.max(header.base_version);
-        self.window.reset();
+        self.window.reset(file_bytes);
         let segment = Segment { header, file: file.as_ref(), file_bytes, path: &path };
         let mut offset = FRAMES_AT;
         loop {
@@ -392,7 +234,7 @@ impl Scan<'_> {
             // What was lost after this segment is reported as lost.
             End::Unknown => Ok(None),
             End::Newest => {
-                self.window.reset();
+                self.window.reset(segment.file_bytes);
                 let position = segment.header.position(offset);
                 let later = search_later(&mut self.window, segment.file, segment.header.seal(), offset, position)
                     .map_err(|error| segment.unread(error))?;

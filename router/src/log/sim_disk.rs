@@ -36,11 +36,18 @@ struct State {
     /// Names as the system shows them, and as the disk has them.
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
-    /// Changes of names that wait: what goes, what comes.
-    renames: Vec<(Option<PathBuf>, Option<(PathBuf, usize)>)>,
+    /// Changes of names that wait.
+    renames: Vec<Rename>,
     /// After how many more calls that write the next one fails.
     fault_in: Option<(u64, Fault)>,
     writes: u64,
+}
+
+/// A name that goes, a name that comes, or both at once.
+#[derive(Clone, Debug, Default)]
+struct Rename {
+    goes: Option<PathBuf>,
+    comes: Option<(PathBuf, usize)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -197,7 +204,7 @@ fn apply(contents: &mut Vec<u8>, change: &Pending) {
     }
 }
 
-fn apply_name(names: &mut BTreeMap<PathBuf, usize>, (goes, comes): (Option<PathBuf>, Option<(PathBuf, usize)>)) {
+fn apply_name(names: &mut BTreeMap<PathBuf, usize>, Rename { goes, comes }: Rename) {
     if let Some(goes) = goes {
         names.remove(&goes);
     }
@@ -224,7 +231,7 @@ impl Disk for SimDisk {
         let file = state.files.len();
         let pending = vec![Pending::Length(bytes as usize)];
         state.files.push(Contents { shown: vec![0; bytes as usize], durable: Vec::new(), pending });
-        let change = (None, Some((path.to_owned(), file)));
+        let change = Rename { goes: None, comes: Some((path.to_owned(), file)) };
         apply_name(&mut state.names, change.clone());
         state.renames.push(change);
         drop(state);
@@ -240,7 +247,7 @@ impl Disk for SimDisk {
         let mut state = self.state();
         state.check()?;
         let file = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
-        let change = (Some(from.to_owned()), Some((to.to_owned(), file)));
+        let change = Rename { goes: Some(from.to_owned()), comes: Some((to.to_owned(), file)) };
         apply_name(&mut state.names, change.clone());
         state.renames.push(change);
         Ok(())
@@ -252,7 +259,7 @@ impl Disk for SimDisk {
         if !state.names.contains_key(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let change = (Some(path.to_owned()), None);
+        let change = Rename { goes: Some(path.to_owned()), comes: None };
         apply_name(&mut state.names, change.clone());
         state.renames.push(change);
         Ok(())

@@ -152,7 +152,6 @@ impl Backend for MemoryBackend {
     fn retract(&self, keep: Version, epoch: u64) -> Result<u64> {
         let mut state = self.state.write();
         state.enter_epoch(epoch)?;
-        state.mark = state.mark.min(keep);
         let Some(first) = keep.checked_add(1) else { return Ok(0) };
         let above = state.changes.split_off(&(first, Vec::new()));
         Ok(above.iter().filter(|(version, key)| state.remove(*version, key)).count() as u64)

@@ -142,15 +142,18 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// key; `after` is a version and, within the first version, a key already seen (`None`: the whole version is seen).
     fn changes(&self, after: ChangesFrom<'_>, through: Version, limit: PageLimit, page: &mut Page) -> Result<()>;
 
-    /// The version through which everything is applied and durable; 0 for a new backend.
+    /// The version through which everything is applied and durable; 0 for a new backend. After a crash, rows above it may be
+    /// there too: applying them again changes nothing, and retracting to the mark removes them.
     fn applied_through(&self) -> Version;
 
     /// Writes a run, makes it durable, then makes `through` the durable mark of [`Backend::applied_through`]. A run applied twice
-    /// changes nothing. If it fails, either nothing can be seen of the run or applying it again completes it.
+    /// changes nothing, and a mark that is higher already stays. A version's keys may come in several runs. If it fails, either nothing can be seen of the run or applying it again completes it.
     fn apply(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied>;
 
-    /// Removes every row whose version is above `keep`, for good, and durably sets the mark to at most `keep`. Costs what
-    /// it removes. Returns how many rows went.
+    /// Removes every row whose version is above `keep`, for good. Costs what it removes. Returns how many rows went. If it fails or is cut
+    /// short, making it again completes it.
+    ///
+    /// The mark stays: all that is kept is applied, and the log that could apply it again may be gone.
     fn retract(&self, keep: Version, epoch: u64) -> Result<u64>;
 
     /// Reads everything and checks every checksum; hands every row of `versions` to `row` (by key, then version

@@ -57,6 +57,8 @@ pub(crate) use log::written_by;
 pub(crate) use order::Ordered;
 pub(crate) use sort::sorted;
 pub use usage::Memory;
+#[cfg(test)]
+pub(crate) use versions::steps_to;
 
 use crate::Version;
 use arc_swap::{ArcSwap, Guard};

@@ -19,6 +19,9 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 /// Runs are merged to no more than this: such a merge takes about 20 ms, and a scan may have to wait for it.
 const MERGED_SLOTS_MAX: usize = 1 << 20;
 
+/// So many entries are looked at one by one rather than sorted, where the order does not matter.
+const REST_MAX: usize = 2000;
+
 /// One key of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
@@ -191,6 +194,11 @@ impl Ordered {
         runs.flat_map(|run| Cursor::new(&self.chunks, std::iter::once(&**run), range, Order::Ascending))
     }
 
+    /// The entries that are in no run yet.
+    pub(crate) fn unsorted(&self) -> impl Iterator<Item = EntryRef<'_>> {
+        self.chunks.entries(self.runs.end, self.chunks.tail()).map(|(_, entry)| entry)
+    }
+
     /// The newest version of the entry's key that is at most `at` and no newer than the entry.
     #[inline]
     pub(crate) fn version_of<'a>(&'a self, entry: EntryRef<'a>, at: Version) -> Option<EntryRef<'a>> {
@@ -201,15 +209,27 @@ impl Ordered {
 impl Memtable {
     /// Memory in the order of keys, with at least every version up to `at`, all of which must be applied.
     pub(crate) fn ordered(&self, at: Version) -> Ordered {
+        self.ordered_if(at, |runs, chunks| runs.covered >= at || runs.end >= chunks.tail())
+    }
+
+    /// Memory in the order of keys as far as it is sorted, and a little unsorted rest.
+    pub(crate) fn ordered_mostly(&self) -> Ordered {
+        self.ordered_if(Version::MAX, |runs, chunks| chunks.entries(runs.end, chunks.tail()).nth(REST_MAX).is_none())
+    }
+
+    fn ordered_if(&self, at: Version, suffices: impl Fn(&Runs, &ChunkTable) -> bool) -> Ordered {
+        let mut is_extended = false;
         loop {
             let runs = self.runs.load();
             let chunks = self.chunks.load();
-            // Else memory was evicted between the two loads, and the runs that need less are there already.
+            // Else memory was evicted between the two loads, and runs that need less of it are there already.
             if runs.start >= chunks.start() {
-                if runs.covered >= at || runs.end >= chunks.tail() {
+                // What was appended after the extension is no version that the caller may ask for.
+                if is_extended || suffices(&runs, &chunks) {
                     return Ordered { runs, chunks };
                 }
                 self.extend_runs(at);
+                is_extended = true;
             }
         }
     }

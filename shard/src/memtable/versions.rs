@@ -53,9 +53,21 @@ fn jump_over(table: &ChunkTable, stop: Address) -> Option<Address> {
 
 /// The newest living entry whose version is at most `at`, from `entry` down its key's history. `None`: none in memory.
 #[inline]
-pub(super) fn newest_at_most<'a>(table: &'a ChunkTable, mut entry: EntryRef<'a>, at: Version) -> Option<EntryRef<'a>> {
+pub(super) fn newest_at_most<'a>(table: &'a ChunkTable, entry: EntryRef<'a>, at: Version) -> Option<EntryRef<'a>> {
+    descend(table, entry, at, || ())
+}
+
+/// As [`newest_at_most`], and tells of each step.
+#[inline]
+fn descend<'a>(
+    table: &'a ChunkTable,
+    mut entry: EntryRef<'a>,
+    at: Version,
+    mut step: impl FnMut(),
+) -> Option<EntryRef<'a>> {
     let mut steps = 0;
     while entry.version() > at || entry.is_dead() {
+        step();
         steps += 1;
         // What an express link skips lies between two versions above `at`.
         let express =
@@ -66,4 +78,12 @@ pub(super) fn newest_at_most<'a>(table: &'a ChunkTable, mut entry: EntryRef<'a>,
         };
     }
     Some(entry)
+}
+
+/// How many steps lead from `entry` to version `at`.
+#[cfg(test)]
+pub(crate) fn steps_to(table: &ChunkTable, entry: EntryRef<'_>, at: Version) -> usize {
+    let mut steps = 0;
+    descend(table, entry, at, || steps += 1);
+    steps
 }

@@ -37,7 +37,7 @@ impl Run for TestRun {
 /// A directory with one RocksDB shard in it, opened when it is asked for.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    temp: tempfile::TempDir,
+    pub(crate) temp: tempfile::TempDir,
     pub(crate) options: RocksOptions,
 }
 

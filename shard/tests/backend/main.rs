@@ -3,6 +3,7 @@
 mod conformance;
 mod damage;
 mod fixture;
+mod full_disk;
 mod histories;
 mod identity;
 mod model;

@@ -3,7 +3,7 @@
 use crate::fixture::{Directory, EPOCH, TestRun};
 use shingle_shard::Version;
 use shingle_shard::backend::{Applied, Backend, MemoryBackend, RocksBackend};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Key, version and value.
 pub(crate) type TestRow<'a> = (&'a [u8], Version, Option<&'a [u8]>);
@@ -12,6 +12,14 @@ impl TestRun {
     pub(crate) fn of<'a>(rows: impl IntoIterator<Item = TestRow<'a>>) -> Self {
         let rows = rows.into_iter().map(|(key, version, value)| ((key.to_vec(), version), value.map(<[u8]>::to_vec)));
         TestRun { rows: rows.collect() }
+    }
+}
+
+impl Directory {
+    /// One on a disk of the test's choice.
+    pub(crate) fn within(disk: &Path) -> Self {
+        let temp = tempfile::tempdir_in(disk).expect("the disk can be written");
+        Directory { temp, ..Directory::new() }
     }
 }
 

@@ -15,6 +15,10 @@ pub(crate) struct StoreArgs {
     /// Settings of the store, from a .toml or .json file.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+
+    /// If the commit log is damaged, give up for good all that follows the last good version.
+    #[arg(long)]
+    pub(crate) recover_to_last_good: bool,
 }
 
 /// The state as it was: at the newest version unless one of these is given.

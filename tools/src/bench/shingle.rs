@@ -146,7 +146,12 @@ impl Client for ShingleClient<'_> {
         let handle = loop {
             match self.try_transfer(keys, value) {
                 Ok(handle) => break handle,
-                Err(error) if error.kind() == ErrorKind::Conflict => self.done.conflicts += 1,
+                // Until the other commit is visible, trying again meets it again.
+                Err(error) if error.kind() == ErrorKind::Conflict => {
+                    self.done.conflicts += 1;
+                    self.wait_down_to(self.under_way.len().saturating_sub(1))?;
+                    std::thread::yield_now();
+                }
                 Err(error) => return Err(error.into()),
             }
         };

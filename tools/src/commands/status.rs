@@ -38,7 +38,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         ("store", dir.display().to_string()),
         ("newest block", head),
         ("newest version", stats.version.to_string()),
-        ("oldest version", stats.floor.to_string()),
+        ("oldest to be read", stats.floor.to_string()),
         ("rows", format!("{}, estimated, all versions counted", units::count(rows))),
         ("on disk", units::bytes(on_disk)),
         ("commit log", log),

@@ -16,16 +16,33 @@ fn a_closed_log_gives_back_what_was_appended_and_goes_on_at_the_next_version() -
         append(&mut log, group)?;
     }
     assert_eq!((log.written(), log.synced() < 50), (50, true));
-    log.close()?;
+    log.close(0)?;
     let (mut log, recovered, read) = open(&disk, Recover::Strict, 0)?;
     assert_eq!(read, records);
     assert_eq!((recovered.last_version, recovered.next_version, recovered.clean, recovered.cut), (50, 51, true, None));
     assert_eq!((log.written(), log.synced()), (50, 50));
     let before = disk.paths();
-    log.close()?;
+    log.close(0)?;
     assert_eq!(disk.paths(), before, "opening and closing writes nothing");
     let (_, recovered, read) = open(&disk, Recover::Strict, 20)?;
     assert_eq!((read.as_slice(), recovered.next_version), (&records[20..], 51));
+    Ok(())
+}
+
+#[test]
+fn a_closed_log_can_be_written_to_and_closed_again() -> Result<()> {
+    let disk = SimDisk::new(1);
+    let mut log = create(&disk)?;
+    append(&mut log, &commits(1..=3, 300))?;
+    log.close(10)?;
+    log.close(10)?;
+    append(&mut log, &commits(10..=12, 300))?;
+    log.sync()?;
+    let (_, recovered, read) = open(&disk.fork(1), Recover::Strict, 0)?;
+    assert_eq!((read.len(), recovered.clean), (6, false));
+    log.close(13)?;
+    let (_, recovered, read) = open(&disk, Recover::Strict, 0)?;
+    assert_eq!((read.len(), recovered.clean, recovered.next_version), (6, true, 13));
     Ok(())
 }
 
@@ -51,7 +68,7 @@ fn a_group_larger_than_a_segment_gets_one_of_its_own() -> Result<()> {
     append(&mut log, &records[1..2])?;
     append(&mut log, &records[2..9])?;
     append(&mut log, &records[9..])?;
-    log.close()?;
+    log.close(0)?;
     let (mut log, _, read) = open(&disk, Recover::Strict, 0)?;
     assert_eq!(read, records);
     log.release(10)?;
@@ -97,7 +114,7 @@ fn another_stores_log_and_a_directory_without_one_are_refused() -> Result<()> {
     assert!(matches!(open(&disk, Recover::Strict, 0), Err(Error::LogMissing { .. })));
     let mut log = create(&disk)?;
     append(&mut log, &commits(1..=1, 10))?;
-    log.close()?;
+    log.close(0)?;
     let foreign = LogOptions { store_id: *b"ffffffffffffffff", ..options() };
     for recover in [Recover::Strict, Recover::ToLastGood] {
         let opened = Log::open_on(Arc::new(disk.clone()), foreign.clone(), recover, 0, &mut |_| Ok(()));
@@ -116,7 +133,7 @@ fn what_an_interrupted_creation_left_is_replaced() -> Result<()> {
     let again = LogOptions { store_id: *b"ffffffffffffffff", ..options() };
     let mut log = Log::create_on(Arc::new(disk.clone()), again.clone(), 7)?;
     append(&mut log, &commits(8..=8, 10))?;
-    log.close()?;
+    log.close(0)?;
     let (_, recovered) = Log::open_on(Arc::new(disk.clone()), again, Recover::Strict, 7, &mut |_| Ok(()))?;
     assert_eq!((recovered.last_version, recovered.next_version), (8, 9));
     Ok(())
@@ -127,7 +144,7 @@ fn an_error_of_the_visitor_ends_the_opening() -> Result<()> {
     let disk = SimDisk::new(1);
     let mut log = create(&disk)?;
     append(&mut log, &commits(1..=3, 10))?;
-    log.close()?;
+    log.close(0)?;
     let mut seen = 0;
     let opened = Log::open_on(Arc::new(disk), options(), Recover::Strict, 0, &mut |_| {
         seen += 1;

@@ -87,7 +87,7 @@ impl Written {
         let (mut log, recovered, mut read) = open(disk, Recover::Strict, from)?;
         let next = Record::commit(recovered.next_version, "and on it goes");
         append(&mut log, std::slice::from_ref(&next))?;
-        log.close()?;
+        log.close(0)?;
         read.push(next);
         assert_eq!(open(disk, Recover::Strict, from)?.2, read, "{what}");
         Ok(Outcome::Damaged { offset })
@@ -178,7 +178,7 @@ fn a_log_that_ends_before_what_the_shards_hold_is_damage() -> Result<()> {
     let disk = SimDisk::new(1);
     let mut log = create(&disk)?;
     append(&mut log, &[Record::commit(1, "x"), Record::commit(2, "y")])?;
-    log.close()?;
+    log.close(0)?;
     let opened = open(&disk, Recover::Strict, 3);
     assert!(matches!(opened, Err(Error::LogDamaged { last_good: 3, .. })));
     let (_, recovered, _) = open(&disk, Recover::ToLastGood, 3)?;

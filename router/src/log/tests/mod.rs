@@ -3,6 +3,7 @@
 mod basics;
 mod damage;
 mod history;
+mod real_disk;
 
 use super::sim_disk::SimDisk;
 use super::{Frame, Kind, Log, LogOptions, Recover, Recovered, payload_checksum};

@@ -113,10 +113,10 @@ impl Meta {
         self.set_mark(db, path, through.max(self.mark()), witness)
     }
 
-    /// Makes the mark fall to `keep`, durably. A witness above it is about to go.
-    pub(super) fn lower_mark(&self, db: &DB, path: &Path, keep: Version) -> Result<()> {
+    /// Forgets a witness above `keep`, durably: its row is about to go.
+    pub(super) fn dismiss_witness(&self, db: &DB, path: &Path, keep: Version) -> Result<()> {
         let witness = self.witness().filter(|witness| witness.version <= keep);
-        self.set_mark(db, path, keep.min(self.mark()), witness)
+        self.set_mark(db, path, self.mark(), witness)
     }
 
     fn set_mark(&self, db: &DB, path: &Path, mark: Version, witness: Option<Witness>) -> Result<()> {

@@ -10,6 +10,7 @@ use super::iterators::Lease;
 use super::layout::{CHANGES, VERSIONS};
 use super::row::push_row_key;
 use crate::{Result, Version};
+use std::sync::atomic::Ordering;
 
 /// Bytes of row keys that are sorted and deleted at a time.
 const SLICE_BYTES: usize = 16 << 20;
@@ -17,11 +18,11 @@ const SLICE_BYTES: usize = 16 << 20;
 pub(super) fn retract(backend: &RocksBackend, keep: Version, epoch: u64) -> Result<u64> {
     let RocksBackend { db, path, meta, .. } = backend;
     meta.enter_epoch(db, path, epoch)?;
-    // 1. The mark goes back before the first row does: after a crash nothing above `keep` counts as applied, and the retraction
-    //    is made again.
-    meta.lower_mark(db, path, keep)?;
-    failpoint!(backend, "retract::after_mark");
+    // 1. The witness goes before the row that it names.
+    meta.dismiss_witness(db, path, keep)?;
+    failpoint!(backend, "retract::after_witness");
 
+    backend.retracted_to.fetch_min(keep, Ordering::AcqRel);
     let Some(first) = keep.checked_add(1) else { return Ok(0) };
     let mut retracted = 0;
     // The iterator goes on seeing the parts as they were, whatever is deleted behind it.

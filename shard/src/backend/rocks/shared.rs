@@ -34,7 +34,8 @@ const MANIFEST_PREALLOCATION_BYTES: usize = 64 << 10;
 /// Write stalls are the router's to impose: RocksDB's would hold up the mark of a flush, but not the flush.
 const NEVER: i32 = i32::MAX;
 
-/// The block cache, the background threads, the rate limiter and the budget of open files of one store.
+/// The block cache, the background threads, the rate limiter and the budget of open files of one store. The threads are
+/// the process's: another store in it sets their number anew.
 pub struct RocksShared {
     /// Copied for each instance; copies share the environment and the rate limiter.
     base: Options,
@@ -119,7 +120,8 @@ impl RocksShared {
         // A read knows the key but not the version that it will find: filters hold the key alone.
         table.set_whole_key_filtering(false);
         table.set_optimize_filters_for_memory(true);
-        // A small cache would be thrown over by one whole filter or index: of a 64 MiB file they have 1 MiB.
+        // A read of a file that is not in the cache brings in two pages, not a filter and an index that have 1 MiB of a 64 MiB file.
+        // Where all of them are in the cache anyway, a read of an absent key costs 1.4 µs instead of 1.0.
         table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
         table.set_partition_filters(true);
         table.set_pin_top_level_index_and_filter(true);

@@ -5,7 +5,8 @@
 //! account/000042   1000
 //! ```
 
-use anyhow::{Context, bail, ensure};
+use crate::failure::Usage;
+use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use shingle::{Batch, Block, Database, Snapshot};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -43,9 +44,8 @@ impl Chain {
         }
         match db.range::<&[u8]>(..).next().transpose()? {
             Some((key, _)) if !key.starts_with(ACCOUNT_PREFIX.as_bytes()) => {
-                bail!(
-                    "the store holds something else than the demo's chain: give the demo a directory of its own with --dir"
-                )
+                let what = "the store holds something else than the demo's chain: give the demo a directory of its own with --dir";
+                Err(Usage(what.to_owned()).into())
             }
             _ => Ok(None),
         }
