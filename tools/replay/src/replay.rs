@@ -5,7 +5,6 @@ use crate::files;
 use crate::report::{Failure, FileReport, Report, Totals};
 use crate::run::{Outcome, StoreOptions, run_case};
 use crate::stores::Stores;
-use shingle::Config;
 use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -21,8 +20,8 @@ pub struct Options {
     /// Where the stores are made, and left for inspection: `DIR/FILE/CASE`. It has to be new or empty. Without one they
     /// are made in memory (`/dev/shm`), or among the temporary files if `TMPDIR` is set or memory is short, and removed.
     pub dir: Option<PathBuf>,
-    /// The stores' settings.
-    pub config: Config,
+    /// Stores are flushed after so many blocks, over and over. Without it they are flushed when they are opened again.
+    pub flush_every: Option<NonZero<usize>>,
     /// Cases at a time.
     pub threads: NonZero<usize>,
 }
@@ -31,21 +30,11 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             shards: 8,
-            config: small_stores(),
+            flush_every: None,
             dir: None,
             threads: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
         }
     }
-}
-
-/// Settings for stores that live for a moment and hold next to nothing. They are flushed now and then all the same, and
-/// once more when they are reopened, so that snapshots and rollbacks cut through memory and files alike.
-fn small_stores() -> Config {
-    let mut config = Config::default();
-    config.log.segment_bytes = 1 << 20;
-    config.flush.blocks_per_flush = 4;
-    config.flush.flush_on_start = true;
-    config
 }
 
 /// How far a replay is. Told after each case.
@@ -153,7 +142,7 @@ fn play(
     stores: &Stores,
     on_done: &mut dyn FnMut(&Job<'_>, Outcome, usize),
 ) -> Result<(), Error> {
-    let store = StoreOptions { shards: options.shards, config: &options.config };
+    let store = StoreOptions { shards: options.shards, flush_every: options.flush_every };
     let next = AtomicUsize::new(0);
     let (sender, outcomes) = mpsc::channel();
     std::thread::scope(|scope| {

@@ -11,7 +11,8 @@ use crate::invalid::InvalidBlock;
 use crate::report::{BlockId, Counts, Failure};
 use crate::state::{ROUTING_KEY_LEN, StateError};
 use crate::verify::{Expected, verify};
-use shingle::{Config, Database, RoutingKey};
+use shingle::{Database, RoutingKey};
+use std::num::NonZero;
 use std::path::Path;
 
 /// What became of a case.
@@ -44,13 +45,13 @@ impl From<Failure> for Stop {
 
 /// How each case's store is made and used.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct StoreOptions<'a> {
+pub(crate) struct StoreOptions {
     pub(crate) shards: usize,
-    pub(crate) config: &'a Config,
+    pub(crate) flush_every: Option<NonZero<usize>>,
 }
 
 /// Runs a case on a new store in `dir`.
-pub(crate) fn run_case(case: &Case, options: StoreOptions<'_>, dir: &Path) -> Outcome {
+pub(crate) fn run_case(case: &Case, options: StoreOptions, dir: &Path) -> Outcome {
     let mut outcome = Outcome::default();
     outcome.counts.cases = 1;
     outcome.counts.blocks = case.blocks.len() as u64;
@@ -60,7 +61,7 @@ pub(crate) fn run_case(case: &Case, options: StoreOptions<'_>, dir: &Path) -> Ou
     outcome
 }
 
-fn try_run(case: &Case, options: StoreOptions<'_>, dir: &Path, outcome: &mut Outcome) -> Result<(), Stop> {
+fn try_run(case: &Case, options: StoreOptions, dir: &Path, outcome: &mut Outcome) -> Result<(), Stop> {
     let db = open(dir, options)?;
     let headers = play(case, db.clone(), outcome)?;
     let expected = Expected {
@@ -76,11 +77,16 @@ fn try_run(case: &Case, options: StoreOptions<'_>, dir: &Path, outcome: &mut Out
     Ok(reopened.close()?)
 }
 
-fn open(dir: &Path, options: StoreOptions<'_>) -> shingle::Result<Database> {
+/// Opens a store that lives for a moment and holds next to nothing. It is flushed when it is opened again, and now and then
+/// before if so wished: snapshots and rollbacks cut through memory and files alike then.
+fn open(dir: &Path, options: StoreOptions) -> shingle::Result<Database> {
+    const LOG_SEGMENT_BYTES: u64 = 1 << 20;
     Database::builder(dir)
-        .config(options.config.clone())
         .shards(options.shards)
         .routing_key(RoutingKey::Prefix(ROUTING_KEY_LEN))
+        .with_log_segment_bytes(LOG_SEGMENT_BYTES)
+        .with_blocks_per_flush(options.flush_every.map_or(0, |blocks| blocks.get() as u64))
+        .with_flush_on_start(true)
         .open()
 }
 
