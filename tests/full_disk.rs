@@ -139,12 +139,18 @@ fn a_store_is_not_half_made_on_a_full_disk() {
     assert_eq!((db.version(), db.prefix("").count()), (0, 0));
 }
 
-/// Fills the disk with a file, up to so much.
+/// Fills the disk with a file, up to so much. The store may be writing meanwhile.
 fn fill_but(disk: &Path, filler: &Path, kilobytes: u64) {
-    let status = rustix::fs::statvfs(disk).expect("it is mounted");
     let file = fs::File::create(filler).expect("an empty file takes no room");
-    let bytes = (status.f_bavail * status.f_frsize).saturating_sub(kilobytes << 10);
-    if bytes > 0 {
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes).expect("so much is free");
+    let mut filled = 0;
+    loop {
+        let status = rustix::fs::statvfs(disk).expect("it is mounted");
+        let bytes = (status.f_bavail * status.f_frsize).saturating_sub(kilobytes << 10);
+        if bytes == 0 {
+            return;
+        }
+        if rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), filled, bytes).is_ok() {
+            filled += bytes;
+        }
     }
 }

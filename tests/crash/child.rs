@@ -25,7 +25,7 @@ const SHARED_GROUP: u64 = 0;
 
 pub(crate) fn builder(dir: &Path) -> Builder {
     let mut config = Config::default();
-    config.rocksdb.write_buffer_size = 64 << 10;
+    config.rocksdb.write_buffer_size = 256 << 10;
     config.rocksdb.max_write_buffer_number = 2;
     config.log.segment_bytes = 1 << 20;
     config.log.buffered_sync_ms = 2;

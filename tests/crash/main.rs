@@ -70,6 +70,7 @@ fn nothing_is_lost_when_killed_at_every_named_point() {
         torture.new_store();
         if !points::CREATION.contains(point) {
             torture.run_child(None);
+            torture.check();
         }
         for _ in 0..rounds {
             if points::CREATION.contains(point) {
@@ -169,6 +170,10 @@ impl Torture {
             Line::Point(name) => Some(name.clone()),
             _ => None,
         });
+        if std::env::var("SHINGLE_HEARD").is_ok() {
+            eprintln!("--- run {} {point:?}", self.runs);
+            heard.iter().for_each(|line| eprintln!("{line}"));
+        }
         self.check_is_due = self.truth.hear(&heard);
         killed_at
     }

@@ -36,9 +36,9 @@ pub(crate) const OPENING: &[&str] = &["manifest::before_rename", "manifest::afte
 /// How many times a point may be passed before the kill: one that is met seldom would not be met so often.
 pub(crate) fn passes_max(point: &str) -> u64 {
     match point {
-        "commit::before_append" | "commit::after_append" | "commit::after_sync" => 60,
-        "commit::after_apply" | "commit::after_publish" => 60,
-        "log::append::before_write" | "log::append::after_write" | "log::sync::before" | "log::sync::after" => 60,
+        "commit::before_append" | "commit::after_append" | "commit::after_sync" => 25,
+        "commit::after_apply" | "commit::after_publish" => 25,
+        "log::append::before_write" | "log::append::after_write" | "log::sync::before" | "log::sync::after" => 25,
         "flush::after_versions" | "flush::after_changes" | "flush::after_mark" | "retract::after_witness" => 9,
         _ if CREATION.contains(&point) || OPENING.contains(&point) => 0,
         _ => 2,

@@ -153,11 +153,12 @@ impl Truth {
             assert!(rises && pair[0].timestamp_ms <= pair[1].timestamp_ms, "the block index is out of order: {pair:?}");
         }
         for block in self.blocks.values() {
-            assert_eq!(db.block(block.height), Some(*block), "an acknowledged block is not in the index");
+            assert_eq!(db.block(block.height), Some(*block), "an acknowledged block is not in the index: {found:?} {:?} {:?}", self.removed, self.commits.keys());
         }
         for block in found {
             let known = self.blocks.insert(block.height, block).is_some_and(|known| known == block);
             let submitted = Block { height: block.height, timestamp_ms: block.timestamp_ms };
+            self.commits.entry(block.version).or_insert(None);
             let tried = self.tried.get(&block.version).is_none_or(|(_, tried)| *tried == Some(submitted));
             assert!(known || tried, "{block:?} is in the index and nobody made it");
         }

@@ -98,8 +98,11 @@ fn a_missing_or_misplaced_log_segment_is_damage() {
         db.commit(batch).expect("a sound batch");
     }
     db.close().expect("a sound disk");
-    let segments: Vec<_> = log_files(&path).into_keys().collect();
-    assert!(segments.len() >= 4, "{segments:?}");
+    let segments: Vec<_> =
+        log_files(&path).into_keys().filter(|path| path.extension().is_some_and(|kind| kind == "log")).collect();
+    // The first one was made with the store, and may hold nothing.
+    let segments = &segments[1..];
+    assert!(segments.len() >= 3, "{segments:?}");
     let damages: [&dyn Fn(&Path); 5] = [
         &|store| fs::remove_file(store.join(&segments[0])).expect("it is there"),
         &|store| fs::remove_file(store.join(&segments[1])).expect("it is there"),
@@ -182,7 +185,13 @@ fn one_flipped_bit_anywhere_is_never_served() {
                         assert_eq!(db.version(), specimen.newest_version(), "byte {offset} of {}", file.display());
                     }
                     told_by_read += u32::from(specimen.answers(&db));
-                    let sound = db.verify(&|_| {}).expect("room on the disk").is_sound();
+                    let sound = match db.verify(&|_| {}) {
+                        Ok(report) => report.is_sound(),
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+                            false
+                        }
+                    };
                     assert!(!sound || !is_table, "verify overlooks byte {offset} of {length} of {}", file.display());
                     told_by_verify += u32::from(!sound);
                 }
