@@ -49,3 +49,8 @@ pub use shingle_router::{
     Flushed, Isolation, KeyRange, LogStats, Recovery, RecoveryCut, Result, RoutingKey, Scan, SealedBlock, ShardStats,
     ShardVerified, Snapshot, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
 };
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

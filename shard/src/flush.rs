@@ -21,11 +21,11 @@ pub struct Flushed {
 }
 
 impl Shard {
-    /// Seals the active segment and writes every sealed one that has no version above `through` to the backend. Every
-    /// version up to `through` must be applied, and durable in the log. What fails is kept, and tried again next time.
+    /// Writes every segment that has no version above `through` to the backend; the active one, if it is such, is sealed.
+    /// Every version up to `through` must be applied, and durable in the log. What fails is kept, and tried again next time.
     pub fn flush(&self, through: Version, epoch: u64) -> Result<Flushed> {
         let _flushing = self.flushing.lock();
-        self.memtable.seal();
+        self.memtable.seal_through(through);
         let mut flushed = Flushed::default();
         while let Some(segments) = self.memtable.flushable(through, RUN_BYTES_MAX) {
             let chunks = self.memtable.chunks_full();

@@ -121,3 +121,17 @@ fn a_retraction_that_was_cut_short_is_made_again() {
         );
     }
 }
+
+/// Rows go before the changes that name them: a feed that meets the gap is not damage.
+#[test]
+fn changes_are_read_in_the_midst_of_a_retraction() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let directory = Directory::new();
+    let backend = directory.create().expect("a new directory");
+    backend.apply(&run(1..=5), 5, EPOCH).expect("sound");
+    fail::cfg("retract::after_versions", "return").expect("a valid action");
+    let result = backend.retract(2, EPOCH);
+    fail::remove("retract::after_versions");
+    stopped_at("retract::after_versions", result);
+    assert_eq!(changes(&backend, 0, 5, UNLIMITED).expect("not damaged").len(), 800);
+}

@@ -178,7 +178,15 @@ impl Memtable {
 
     /// Ends the active segment, if it has an entry. The newest version must be complete.
     pub(crate) fn seal(&self) {
+        self.seal_through(Version::MAX);
+    }
+
+    /// The same, if no version above `through` is in it.
+    pub(crate) fn seal_through(&self, through: Version) {
         let mut writer = self.writer.lock();
+        if writer.active.newest > through {
+            return;
+        }
         let Some(first) = writer.active.first_chunk else { return };
         let active = std::mem::take(&mut writer.active);
         writer.chunk = None;

@@ -5,7 +5,7 @@ use crate::{Op, Ops, OpsBuf, Result, Shard, ShardOptions, VALUE_BYTES_MAX, Versi
 use std::sync::Arc;
 
 fn shard() -> Shard {
-    let options = ShardOptions { keep_recent_versions: 0, memory_hint_bytes: 1 << 20 };
+    let options = ShardOptions { memory_hint_bytes: 1 << 20 };
     Shard::new(0, Arc::new(TestBackend::default()), options)
 }
 

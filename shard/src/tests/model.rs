@@ -4,7 +4,7 @@ use super::backend::TestBackend;
 use super::random::Random;
 use crate::backend::{ChangesFrom, Page, PageLimit, Row};
 use crate::memtable::Shape;
-use crate::{KeyRange, Op, Ops, OpsBuf, Order, Result, Shard, ShardOptions, Version, key_hash};
+use crate::{KeyRange, Op, Ops, OpsBuf, Order, Result, Shard, Version, key_hash};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -50,8 +50,7 @@ impl Pair {
         let mut random = Random(seed);
         let keys = keys(&mut random);
         let backend = Arc::new(TestBackend::default());
-        let options = ShardOptions { keep_recent_versions: 0, memory_hint_bytes: 0 };
-        let shard = Shard::with_shape(0, Arc::clone(&backend) as _, options, tiny(&mut random));
+        let shard = Shard::with_shape(0, Arc::clone(&backend) as _, tiny(&mut random));
         Pair { random, keys, backend, shard, model: BTreeMap::new(), version: 0 }
     }
 
@@ -227,8 +226,7 @@ impl Pair {
     /// Opens a new shard over the same backend, and replays what was not flushed, and something more.
     fn reopen(&mut self) -> Result<()> {
         let shape = tiny(&mut self.random);
-        let options = ShardOptions { keep_recent_versions: 0, memory_hint_bytes: 0 };
-        self.shard = Shard::with_shape(0, Arc::clone(&self.backend) as _, options, shape);
+        self.shard = Shard::with_shape(0, Arc::clone(&self.backend) as _, shape);
         let from = self.shard.flushed_through().saturating_sub(self.random.below(5));
         for version in from + 1..=self.version {
             let mut ops = OpsBuf::default();
@@ -268,12 +266,8 @@ fn a_shard_answers_as_an_ordered_map_does() -> Result<()> {
             pair.check_range()?;
             pair.check_changes()?;
         }
-        let index = Shard::with_shape(
-            0,
-            Arc::<TestBackend>::default(),
-            ShardOptions { keep_recent_versions: 0, memory_hint_bytes: 0 },
-            Shape { chunk_bytes: 64..64, memory_bytes: 192 * 64 },
-        );
+        let index =
+            Shard::with_shape(0, Arc::<TestBackend>::default(), Shape { chunk_bytes: 64..64, memory_bytes: 192 * 64 });
         assert!(pair.shard.memory().total_bytes <= index.memory().total_bytes);
     }
     Ok(())

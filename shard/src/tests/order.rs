@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 fn check(keys: &[Vec<u8>]) -> Result<()> {
-    let options = ShardOptions { keep_recent_versions: 0, memory_hint_bytes: 1 << 20 };
+    let options = ShardOptions { memory_hint_bytes: 1 << 20 };
     let backend = Arc::new(TestBackend::default());
     let shard = Shard::new(0, backend, options);
     let mut expected = BTreeSet::new();

@@ -4,7 +4,7 @@ use super::backend::TestBackend;
 use super::random::{Random, mix};
 use crate::backend::{ChangesFrom, Page, PageLimit};
 use crate::memtable::Shape;
-use crate::{KeyRange, Op, Ops, OpsBuf, Order, Result, Shard, ShardOptions, Version, key_hash};
+use crate::{KeyRange, Op, Ops, OpsBuf, Order, Result, Shard, Version, key_hash};
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -177,9 +177,8 @@ impl Drop for End<'_> {
 #[test]
 fn a_head_that_comes_back_deceives_no_reader() -> Result<()> {
     const KEYS: u64 = 300;
-    let options = ShardOptions { keep_recent_versions: 0, memory_hint_bytes: 0 };
     let shape = Shape { chunk_bytes: 16 << 10..16 << 10, memory_bytes: 0 };
-    let shard = Shard::with_shape(0, Arc::new(TestBackend::default()), options, shape);
+    let shard = Shard::with_shape(0, Arc::new(TestBackend::default()), shape);
     let put = |version: Version, numbers: std::ops::Range<u64>| {
         let mut ops = OpsBuf::default();
         for number in numbers {
@@ -214,10 +213,9 @@ fn a_head_that_comes_back_deceives_no_reader() -> Result<()> {
 
 #[test]
 fn readers_are_exact_whatever_goes_on() -> Result<()> {
-    let options = ShardOptions { keep_recent_versions: 0, memory_hint_bytes: 0 };
     let shape = Shape { chunk_bytes: 256..2048, memory_bytes: 192 * 4 };
     let stage = Stage {
-        shard: Shard::with_shape(0, Arc::new(TestBackend::default()), options, shape),
+        shard: Shard::with_shape(0, Arc::new(TestBackend::default()), shape),
         visible: AtomicU64::new(0),
         holes: RwLock::default(),
         reading: Default::default(),

@@ -6,6 +6,7 @@ use super::iterators::Lease;
 use super::row::{decode_value, push_row_key};
 use crate::backend::{ChangesFrom, Page, PageLimit, RowRef};
 use crate::{Result, Version};
+use std::sync::atomic::Ordering;
 
 pub(super) fn changes(
     backend: &RocksBackend,
@@ -62,7 +63,7 @@ fn seek_part_of(backend: &RocksBackend, parts: &mut Lease<'_>, version: Version,
     Ok(())
 }
 
-/// Appends the row of `key` at exactly `version`; false if it is not there yet.
+/// Appends the row of `key` at exactly `version`; false if it is not there yet, or no more.
 fn push_row(
     backend: &RocksBackend,
     rows: &mut Lease<'_>,
@@ -77,8 +78,9 @@ fn push_row(
             page.push(RowRef { key, version, value });
             Ok(true)
         }
-        // Changes are written before their rows: a flush is under way, or was cut short and will be made again.
-        _ if version > backend.meta.mark() => Ok(false),
+        // Changes are written before their rows and deleted after them: a flush or a retraction is under way, or was cut short and
+        // will be made again.
+        _ if version > backend.meta.mark().min(backend.retracted_to.load(Ordering::Acquire)) => Ok(false),
         _ => Err(backend.broken("row of a change: it is missing")),
     }
 }

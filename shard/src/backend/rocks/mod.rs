@@ -52,6 +52,8 @@ pub struct RocksBackend {
     path: PathBuf,
     db: Arc<DB>,
     meta: Meta,
+    /// The lowest version to which anything was retracted since opening: the rows of higher ones may be gone before their changes.
+    retracted_to: AtomicU64,
     points: IteratorPool,
     rows: IteratorPool,
     changes: IteratorPool,
@@ -96,8 +98,9 @@ impl RocksBackend {
         for name in [layout::VERSIONS, layout::CHANGES] {
             self.db.compact_range_cf(family(&self.db, name), None::<&[u8]>, None::<&[u8]>);
         }
-        self.renew_iterators();
-        self.wait_for_compactions()
+        self.wait_for_compactions()?;
+        stats::release_old_files(self);
+        Ok(())
     }
 
     /// Returns once no compaction is due any more.

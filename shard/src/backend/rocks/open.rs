@@ -62,6 +62,7 @@ pub(super) fn open(
         changes: pool(Purpose::Changes),
         super_versions: AtomicU64::new(0),
         meta,
+        retracted_to: AtomicU64::new(u64::MAX),
         next_file: AtomicU64::new(0),
         target_file_size: options.target_file_size_base,
         versions_options,

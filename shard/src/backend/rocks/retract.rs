@@ -10,6 +10,7 @@ use super::iterators::Lease;
 use super::layout::{CHANGES, VERSIONS};
 use super::row::push_row_key;
 use crate::{Result, Version};
+use std::sync::atomic::Ordering;
 
 /// Bytes of row keys that are sorted and deleted at a time.
 const SLICE_BYTES: usize = 16 << 20;
@@ -21,6 +22,7 @@ pub(super) fn retract(backend: &RocksBackend, keep: Version, epoch: u64) -> Resu
     meta.dismiss_witness(db, path, keep)?;
     failpoint!(backend, "retract::after_witness");
 
+    backend.retracted_to.fetch_min(keep, Ordering::AcqRel);
     let Some(first) = keep.checked_add(1) else { return Ok(0) };
     let mut retracted = 0;
     // The iterator goes on seeing the parts as they were, whatever is deleted behind it.

@@ -39,7 +39,7 @@ pub(super) fn pressure(backend: &RocksBackend) -> Pressure {
 }
 
 /// A compaction leaves files that idle iterators keep from being deleted: whoever watches the pressure lets them go.
-fn release_old_files(backend: &RocksBackend) {
+pub(super) fn release_old_files(backend: &RocksBackend) {
     let now = property(backend, VERSIONS, CURRENT_SUPER_VERSION_NUMBER)
         + property(backend, CHANGES, CURRENT_SUPER_VERSION_NUMBER);
     if backend.super_versions.swap(now, Ordering::Relaxed) != now {

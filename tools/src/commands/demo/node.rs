@@ -1,7 +1,7 @@
 //! A small node: it reads what a block's transfers need from the store, executes them, and commits the block.
 
 use super::chain::{Balances, Chain, now_ms, parse_balance};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use shingle::{Batch, Block, Database, SealedBlock};
@@ -37,6 +37,8 @@ impl<'a> Node<'a> {
     /// A node that goes on from the store's newest block.
     pub(super) fn new(db: &'a Database, chain: Chain, transfers_per_block: u64) -> anyhow::Result<Self> {
         let expected = chain.balances(&db.snapshot())?;
+        let supply: u64 = expected.iter().sum();
+        ensure!(supply == chain.supply, "the chain's supply is {supply} coins instead of {}", chain.supply);
         Ok(Node { db, chain, transfers_per_block, rng: SmallRng::from_os_rng(), expected })
     }
 

@@ -1,0 +1,55 @@
+//! The benchmarks, so small that they measure nothing: every workload runs on both stores and reports every figure.
+
+use crate::support::Place;
+use serde_json::Value;
+
+const SMALL: [&str; 9] = ["--against", "rocksdb", "--rounds", "2", "--keys", "2000", "--shards", "3", "--json"];
+
+fn run(place: &Place, workload: &[&str]) -> Value {
+    let report = place.json(&[&["bench"], workload, &SMALL].concat());
+    let left: Vec<_> = std::fs::read_dir(place.path("."))
+        .expect("it is there")
+        .filter_map(|entry| Some(entry.ok()?.file_name()))
+        .collect();
+    assert!(left.is_empty(), "{left:?} were left behind");
+    assert_eq!(report["stores"][0]["name"], "shingle");
+    assert_eq!(report["stores"][1]["name"], "rocksdb");
+    for store in report["stores"].as_array().expect("two stores") {
+        assert_eq!(store["rounds"].as_array().map(Vec::len), Some(2));
+        assert!(store["configuration"].as_object().is_some_and(|pairs| pairs.len() > 3));
+    }
+    report
+}
+
+fn is_positive(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| number > 0.0)
+}
+
+#[test]
+fn blocks() {
+    let report = run(&Place::new(), &["blocks", "--blocks", "3", "--updates", "100"]);
+    for figure in ["burst_updates_per_s", "settled_updates_per_s", "block_p50_ms", "block_p99_ms"] {
+        assert!(
+            is_positive(&report["stores"][0]["median"][figure]) && is_positive(&report["ratio_to"]["rocksdb"][figure]),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn transfers() {
+    for in_flight in ["1", "50"] {
+        let report = run(&Place::new(), &["transfers", "--threads", "3", "--in-flight", in_flight, "--seconds", "1"]);
+        assert!(is_positive(&report["ratio_to"]["rocksdb"]["transactions_per_s"]), "{report}");
+    }
+}
+
+#[test]
+fn reads() {
+    let report = run(&Place::new(), &["reads", "--overwrites", "2", "--seconds", "1"]);
+    for figure in ["present_reads_per_s", "absent_reads_per_s"] {
+        assert!(is_positive(&report["ratio_to"]["rocksdb"][figure]), "{report}");
+    }
+    assert!(is_positive(&report["stores"][0]["median"]["old_reads_per_s"]));
+    assert!(report["stores"][1]["median"]["old_reads_per_s"].is_null(), "RocksDB keeps no old versions");
+}
