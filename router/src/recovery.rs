@@ -1,6 +1,6 @@
 //! Recovery: what the log holds beyond the shards' files goes into their memtables again.
 
-use crate::blocks::{BlockIndex, RolledBack};
+use crate::blocks::{BlockIndex, BlocksFile, RolledBack};
 use crate::log::{CommitRecord, Cut, Frame, Held, Kind, Log, Recovered, RollbackRecord, payload_checksum};
 use crate::options::Options;
 use crate::{Error, Result};
@@ -16,6 +16,7 @@ const CHUNK_BYTES: usize = 8 << 20;
 pub(crate) struct Replay {
     shards: Vec<Shard>,
     blocks: BlockIndex,
+    blocks_file: BlocksFile,
     epoch: u64,
     memory_budget_bytes: u64,
     /// Frames that are read and not yet applied.
@@ -24,6 +25,16 @@ pub(crate) struct Replay {
     /// The newest version that is applied.
     through: Version,
     commits: u64,
+}
+
+/// What a replay leads to.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) blocks: BlockIndex,
+    pub(crate) blocks_file: BlocksFile,
+    /// Commits that were read.
+    pub(crate) commits: u64,
 }
 
 /// What opening the store has found in its log.
@@ -56,9 +67,23 @@ impl Recovery {
 }
 
 impl Replay {
-    pub(crate) fn new(shards: Vec<Shard>, blocks: BlockIndex, epoch: u64, options: &Options) -> Self {
-        let memory_budget_bytes = options.memory_budget_bytes;
-        Replay { shards, blocks, epoch, memory_budget_bytes, chunk: Vec::new(), chunk_bytes: 0, through: 0, commits: 0 }
+    pub(crate) fn new(
+        shards: Vec<Shard>,
+        (blocks_file, blocks): (BlocksFile, BlockIndex),
+        epoch: u64,
+        options: &Options,
+    ) -> Self {
+        Replay {
+            shards,
+            blocks,
+            blocks_file,
+            epoch,
+            memory_budget_bytes: options.memory_budget_bytes,
+            chunk: Vec::new(),
+            chunk_bytes: 0,
+            through: 0,
+            commits: 0,
+        }
     }
 
     /// What is on disk beside the log.
@@ -130,6 +155,11 @@ impl Replay {
     fn make_room(&mut self) -> Result<()> {
         let memory: u64 = self.shards.iter().map(|shard| shard.memory().total_bytes).sum();
         if memory > self.memory_budget_bytes {
+            // The index first: once the shards have them, these versions are not read from the log again.
+            let news = self.blocks.news_through(self.through);
+            self.blocks_file.append(news)?;
+            let count = news.len();
+            self.blocks.persisted(count);
             self.shards.par_iter().try_for_each(|shard| {
                 shard.seal();
                 shard.flush(self.through, self.epoch)?;
@@ -154,9 +184,10 @@ impl Replay {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<(Vec<Shard>, BlockIndex, u64)> {
+    pub(crate) fn finish(mut self) -> Result<Replayed> {
         self.apply()?;
-        Ok((self.shards, self.blocks, self.commits))
+        let Replay { shards, blocks, blocks_file, commits, .. } = self;
+        Ok(Replayed { shards, blocks, blocks_file, commits })
     }
 }
 
