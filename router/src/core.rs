@@ -1,6 +1,7 @@
 //! What the store's threads, handles and snapshots share.
 
 use crate::Result;
+use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile, SealedBlock};
 use crate::commit::{Pipeline, Sequencer};
 use crate::flush::Flusher;
@@ -42,6 +43,7 @@ pub(crate) struct Core {
     pub(crate) blocks: RwLock<BlockIndex>,
     pub(crate) snapshots: Snapshots,
     pub(crate) rollbacks: Rollbacks,
+    pub(crate) admission: Admission,
     pub(crate) flusher: Flusher,
     pub(crate) health: Health,
     pub(crate) counters: Counters,

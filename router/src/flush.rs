@@ -2,13 +2,11 @@
 
 use crate::commit::Group;
 use crate::core::Core;
-use crate::log::Kind;
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rayon::prelude::*;
 use shingle_shard::{Memory, Version};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A shard with this many files at level 0 takes no flush until compaction has caught up: ingestion itself is never stalled by RocksDB.
@@ -55,10 +53,6 @@ pub(crate) struct Flusher {
     wake: Condvar,
     /// With the lock of `state`: memory was freed, or a flush has failed.
     freed: Condvar,
-    /// Commits that wait for `freed`.
-    waiting: AtomicUsize,
-    /// Bytes of the commits that were let in and are not yet in the memtables.
-    under_way_bytes: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -90,14 +84,7 @@ impl Flusher {
             failure: None,
             stop: false,
         };
-        Flusher {
-            flushing: Mutex::new(()),
-            state: Mutex::new(state),
-            wake: Condvar::new(),
-            freed: Condvar::new(),
-            waiting: AtomicUsize::new(0),
-            under_way_bytes: AtomicU64::new(0),
-        }
+        Flusher { flushing: Mutex::new(()), state: Mutex::new(state), wake: Condvar::new(), freed: Condvar::new() }
     }
 
     /// Keeps flushes away until the guard is dropped.
@@ -126,7 +113,6 @@ impl Flusher {
 
     /// Notes an applied group, and wakes the thread if it has something to do.
     pub(crate) fn applied(&self, core: &Core, group: &Group) {
-        self.leave(group);
         let memory = core.memory();
         let mut state = self.state.lock();
         state.blocks_since += group.iter().filter(|commit| commit.block.is_some()).count() as u64;
@@ -139,14 +125,31 @@ impl Flusher {
         }
     }
 
-    /// Gives back the room of commits that are applied, or that failed.
-    pub(crate) fn leave(&self, group: &Group) {
-        let bytes: usize =
-            group.iter().filter(|commit| commit.kind == Kind::Commit).map(|commit| commit.payload.len()).sum();
-        self.under_way_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-        if self.waiting.load(Ordering::Acquire) > 0 {
-            let _state = self.state.lock();
-            self.freed.notify_all();
+    /// Tells commits that wait for memory to look again.
+    pub(crate) fn announce_room(&self) {
+        let _state = self.state.lock();
+        self.freed.notify_all();
+    }
+
+    /// Waits until `enter` finds room, and returns what it made of it.
+    ///
+    /// # Errors
+    /// What keeps the flushes from succeeding; the store closes.
+    pub(crate) fn wait_for_room<R>(&self, mut enter: impl FnMut() -> Option<R>) -> Result<R> {
+        let mut state = self.state.lock();
+        loop {
+            // Under the lock with which room is announced: an announcement can't be missed.
+            if let Some(room) = enter() {
+                return Ok(room);
+            }
+            if let Some(error) = state.failure.clone() {
+                return Err(error);
+            }
+            if state.stop {
+                return Err(Error::Closed);
+            }
+            self.wake.notify_one();
+            self.freed.wait_for(&mut state, RETRY);
         }
     }
 
@@ -182,26 +185,6 @@ impl Flusher {
     }
 }
 
-/// Room in memory for a commit, from its admission until it is applied. Given back when dropped, unless it is kept.
-#[derive(Debug)]
-pub(crate) struct Room<'a> {
-    flusher: &'a Flusher,
-    bytes: u64,
-}
-
-impl Room<'_> {
-    /// The commit is numbered: [`Flusher::leave`] gives the room back.
-    pub(crate) fn keep(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        self.flusher.under_way_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
 impl Core {
     /// What the memtables of all shards take.
     pub(crate) fn memory(&self) -> Memory {
@@ -212,49 +195,6 @@ impl Core {
             sum.total_bytes += memory.total_bytes;
         }
         sum
-    }
-
-    /// Lets a commit of `bytes` in when the memory has room for it. It waits for a flush where that helps.
-    ///
-    /// # Errors
-    /// What keeps the flushes from succeeding, a full disk for instance.
-    pub(crate) fn admit(&self, bytes: usize) -> Result<Room<'_>> {
-        let flusher = &self.flusher;
-        let bytes = bytes as u64;
-        let enter = || {
-            let before = flusher.under_way_bytes.fetch_add(bytes, Ordering::Relaxed);
-            let room = Room { flusher, bytes };
-            let taken = before + self.memory().unflushed_bytes;
-            // A batch larger than the budget has to go alone.
-            (taken == 0 || taken + bytes <= self.options.memory_budget_bytes).then_some(room)
-        };
-        if let Some(room) = enter() {
-            return Ok(room);
-        }
-        let begun = Instant::now();
-        flusher.waiting.fetch_add(1, Ordering::AcqRel);
-        let room = self.wait_for(enter);
-        flusher.waiting.fetch_sub(1, Ordering::AcqRel);
-        self.counters.waited_for_memory(begun.elapsed());
-        room
-    }
-
-    fn wait_for<'a>(&self, mut enter: impl FnMut() -> Option<Room<'a>>) -> Result<Room<'a>> {
-        let mut state = self.flusher.state.lock();
-        loop {
-            // Under the lock with which room is announced: an announcement can't be missed.
-            if let Some(room) = enter() {
-                return Ok(room);
-            }
-            if let Some(error) = state.failure.clone() {
-                return Err(error);
-            }
-            if state.stop {
-                return Err(Error::Closed);
-            }
-            self.flusher.wake.notify_one();
-            self.flusher.freed.wait_for(&mut state, RETRY);
-        }
     }
 
     fn plan(&self) -> Plan {
@@ -384,7 +324,6 @@ impl Core {
                 shard.evict(keep_after, share);
             }
         }
-        let _state = self.flusher.state.lock();
-        self.flusher.freed.notify_all();
+        self.flusher.announce_room();
     }
 }

@@ -4,6 +4,7 @@
 //! by the commit protocol, so that a commit is visible on every shard or on none. Most programs use the `shingle` crate, which is this one with a
 //! configuration.
 
+mod admission;
 mod batch;
 mod blocks;
 mod commit;

@@ -1,5 +1,6 @@
 //! Opening a store: made if there is none, checked against how it was made, recovered from its log.
 
+use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile};
 use crate::commit::{Pipeline, Sequencer};
 use crate::core::{Core, Disk};
@@ -143,6 +144,7 @@ impl Store {
             blocks: RwLock::new(BlockIndex::default()),
             snapshots: Snapshots::new(0),
             rollbacks: Rollbacks::default(),
+            admission: Admission::default(),
             flusher: Flusher::new(),
             health: Health::default(),
             counters: Counters::default(),
@@ -200,6 +202,7 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
         snapshots: Snapshots::new(manifest.floor),
         rollbacks: Rollbacks::default(),
         blocks: RwLock::new(blocks),
+        admission: Admission::default(),
         flusher: Flusher::new(),
         health: Health::default(),
         counters: Counters::default(),

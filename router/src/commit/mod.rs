@@ -118,6 +118,7 @@ impl Core {
         for commit in group {
             commit.completion.finish(outcome.clone().map(|()| commit.version));
         }
+        self.leave(group);
         self.flusher.applied(self, group);
     }
 

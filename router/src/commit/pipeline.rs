@@ -131,7 +131,7 @@ impl Core {
             sequencer.take_back(group, published_head)
         };
         self.pipeline.published.notify_all();
-        self.flusher.leave(&failed);
+        self.leave(&failed);
         for commit in failed {
             commit.completion.finish(Err(error.clone()));
         }

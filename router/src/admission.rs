@@ -1,0 +1,73 @@
+//! Admission: commits enter as memory has room for them, so that those under way and the memtables together keep the budget.
+
+use crate::Result;
+use crate::commit::Group;
+use crate::core::Core;
+use crate::log::Kind;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// What was let in and is not yet in the memtables.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    under_way_bytes: AtomicU64,
+    /// Commits that wait for room.
+    waiting: AtomicUsize,
+}
+
+/// Room for one commit, from its admission until it is applied. Given back when dropped, unless it is kept.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    admission: &'a Admission,
+    bytes: u64,
+}
+
+impl Room<'_> {
+    /// The commit is numbered: [`Core::leave`] gives the room back.
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.admission.under_way_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Core {
+    /// Lets a commit of `bytes` in when the memory has room for it. It waits for a flush where that helps.
+    ///
+    /// # Errors
+    /// What keeps the flushes from succeeding, a full disk for instance.
+    pub(crate) fn admit(&self, bytes: usize) -> Result<Room<'_>> {
+        let admission = &self.admission;
+        let bytes = bytes as u64;
+        let enter = || {
+            let before = admission.under_way_bytes.fetch_add(bytes, Ordering::Relaxed);
+            let room = Room { admission, bytes };
+            let taken = before + self.memory().unflushed_bytes;
+            // A batch larger than the budget has to go alone.
+            (taken == 0 || taken + bytes <= self.options.memory_budget_bytes).then_some(room)
+        };
+        if let Some(room) = enter() {
+            return Ok(room);
+        }
+        let begun = Instant::now();
+        admission.waiting.fetch_add(1, Ordering::AcqRel);
+        let room = self.flusher.wait_for_room(enter);
+        admission.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.counters.waited_for_memory(begun.elapsed());
+        room
+    }
+
+    /// Gives back the room of commits that are applied, or that failed.
+    pub(crate) fn leave(&self, group: &Group) {
+        let commits = group.iter().filter(|commit| commit.kind == Kind::Commit);
+        let bytes: usize = commits.map(|commit| commit.payload.len()).sum();
+        self.admission.under_way_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        if self.admission.waiting.load(Ordering::Acquire) > 0 {
+            self.flusher.announce_room();
+        }
+    }
+}
