@@ -9,9 +9,12 @@ use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+/// By key, then the newest first.
+type Rows = BTreeMap<(Vec<u8>, Reverse<Version>), Option<Vec<u8>>>;
+
 #[derive(Debug, Default)]
 pub(super) struct TestBackend {
-    rows: Mutex<BTreeMap<(Vec<u8>, Reverse<Version>), Option<Vec<u8>>>>,
+    rows: Mutex<Rows>,
     changes: Mutex<BTreeSet<(Version, Vec<u8>)>>,
     through: AtomicU64,
     pub(super) fails: AtomicBool,
