@@ -4,6 +4,8 @@
 mod mount;
 
 use mount::Mount;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use shingle::{Batch, Block, Config, Database, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,10 +30,12 @@ type Acknowledged = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Commits, every third one as a block, until one fails; that one must leave nothing. Returns how many succeeded.
 fn commit_until_full(db: &Database, bytes: usize, acknowledged: &mut Acknowledged) -> usize {
-    for n in 0..4000 {
+    for n in 0..20_000 {
         let id = acknowledged.len() as u64;
         let mut batch = Batch::new();
-        let value: Vec<u8> = (0..bytes).map(|at| (id as usize * 31 + at * at * 7) as u8).collect();
+        // Nothing that compression could make room from.
+        let mut value = vec![0; bytes];
+        SmallRng::seed_from_u64(id).fill(value.as_mut_slice());
         let keys = [0, 1, 2].map(|part: u8| [id.to_be_bytes().as_slice(), &[part]].concat());
         for key in &keys {
             batch.put(key, &value);
@@ -83,7 +87,7 @@ fn commit_when_there_is_room(db: &Database, acknowledged: &mut Acknowledged) {
 
 #[test]
 fn commits_fail_and_succeed_again_when_there_is_room() {
-    for (kilobytes_left, value_bytes) in [(0, 100), (300, 100), (1100, 20_000), (2500, 3000), (4000, 60_000)] {
+    for (kilobytes_left, value_bytes) in [(0, 500), (300, 500), (1100, 20_000), (2500, 3000), (4000, 60_000)] {
         let Some(disk) = small_disk() else { return };
         let (path, filler) = (disk.path().join("store"), disk.path().join("filler"));
         let db = open(&path).expect("there is room");

@@ -1,6 +1,6 @@
 //! The router of a Shingle store: one commit log and one version over many shards.
 //!
-//! Keys are hashed to slots, and slots are mapped to shards ([`slot`]). Commits are numbered, logged, applied and published
+//! Keys are hashed to slots, and slots are mapped to shards. Commits are numbered, logged, applied and published
 //! by the commit protocol, so that a commit is visible on every shard or on none. Most programs use the `shingle` crate, which is this one with a
 //! configuration.
 

@@ -10,7 +10,7 @@ use crate::lock::StoreLock;
 use crate::log::{Log, LogOptions, Recover};
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::recovery::{Recovery, Replay};
+use crate::recovery::{Recovery, Replay, Replayed};
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
 use crate::slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX, SlotMap, Slots};
@@ -173,13 +173,16 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
     manifest.epoch += 1;
     let slots = manifest.slots();
     let shards = make_shards(backends, &options.router);
-    let (blocks_file, blocks) = BlocksFile::open(layout.dir, manifest.store_id)?;
+    let blocks = BlocksFile::open(layout.dir, manifest.store_id)?;
     let mut replay = Replay::new(shards, blocks, manifest.epoch, &options.router);
-    let (log, recovered) =
-        Log::open(log_options(layout, &manifest, &options), options.recover, replay.from(), &mut |frame| {
+    let (mut log, mut recovered) =
+        Log::open(log_options(layout, &manifest, &options), options.recover, replay.held(), &mut |frame| {
             replay.frame(frame)
         })?;
-    let (shards, blocks, commits) = replay.finish()?;
+    if recovered.cut.as_ref().is_some_and(|cut| cut.damage.is_some()) {
+        replay.give_up_beyond(&mut log, &mut recovered)?;
+    }
+    let Replayed { shards, blocks, blocks_file, commits } = replay.finish()?;
     // Every part is there and sound: a store that cannot be opened keeps its epoch.
     manifest.store(layout.dir)?;
     let flushed = shards.iter().map(Shard::flushed_through).max().unwrap_or(0);

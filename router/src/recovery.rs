@@ -1,7 +1,7 @@
 //! Recovery: what the log holds beyond the shards' files goes into their memtables again.
 
-use crate::blocks::{BlockIndex, RolledBack};
-use crate::log::{CommitRecord, Cut, Frame, Kind, Recovered, RollbackRecord};
+use crate::blocks::{BlockIndex, BlocksFile, RolledBack};
+use crate::log::{CommitRecord, Cut, Frame, Held, Kind, Log, Recovered, RollbackRecord, payload_checksum};
 use crate::options::Options;
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -16,6 +16,7 @@ const CHUNK_BYTES: usize = 8 << 20;
 pub(crate) struct Replay {
     shards: Vec<Shard>,
     blocks: BlockIndex,
+    blocks_file: BlocksFile,
     epoch: u64,
     memory_budget_bytes: u64,
     /// Frames that are read and not yet applied.
@@ -24,6 +25,16 @@ pub(crate) struct Replay {
     /// The newest version that is applied.
     through: Version,
     commits: u64,
+}
+
+/// What a replay leads to.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) blocks: BlockIndex,
+    pub(crate) blocks_file: BlocksFile,
+    /// Commits that were read.
+    pub(crate) commits: u64,
 }
 
 /// What opening the store has found in its log.
@@ -56,14 +67,47 @@ impl Recovery {
 }
 
 impl Replay {
-    pub(crate) fn new(shards: Vec<Shard>, blocks: BlockIndex, epoch: u64, options: &Options) -> Self {
-        let memory_budget_bytes = options.memory_budget_bytes;
-        Replay { shards, blocks, epoch, memory_budget_bytes, chunk: Vec::new(), chunk_bytes: 0, through: 0, commits: 0 }
+    pub(crate) fn new(
+        shards: Vec<Shard>,
+        (blocks_file, blocks): (BlocksFile, BlockIndex),
+        epoch: u64,
+        options: &Options,
+    ) -> Self {
+        Replay {
+            shards,
+            blocks,
+            blocks_file,
+            epoch,
+            memory_budget_bytes: options.memory_budget_bytes,
+            chunk: Vec::new(),
+            chunk_bytes: 0,
+            through: 0,
+            commits: 0,
+        }
     }
 
-    /// What every shard has on disk: nothing up to here is needed from the log.
-    pub(crate) fn from(&self) -> Version {
-        self.shards.iter().map(Shard::flushed_through).min().unwrap_or(0)
+    /// What is on disk beside the log.
+    pub(crate) fn held(&self) -> Held {
+        let flushed = self.shards.iter().map(Shard::flushed_through);
+        Held {
+            by_all: flushed.clone().min().unwrap_or(0),
+            by_any: flushed.max().unwrap_or(0).max(self.blocks.covers_through()),
+        }
+    }
+
+    /// Gives up, on the shards and in the block index, what the damaged log gave up: some shards may have flushed it, and others not. It is a rollback
+    /// like any other, so that it is repeated should it be cut short. Until the log has it, the shards are ahead of the log, which is refused as damage.
+    pub(crate) fn give_up_beyond(&mut self, log: &mut Log, recovered: &mut Recovered) -> Result<()> {
+        let (keep_version, at) = (recovered.last_version, recovered.next_version);
+        let height = self.blocks.at_or_below_version(keep_version).map_or(0, |block| block.height);
+        let payload = RollbackRecord { keep_version, height }.encode();
+        let checksum = payload_checksum(&payload);
+        let frame = Frame { version: at, kind: Kind::Rollback, payload: &payload, checksum };
+        log.append(&[frame])?;
+        log.sync()?;
+        self.frame(frame)?;
+        (recovered.last_version, recovered.next_version) = (at, at + 1);
+        Ok(())
     }
 
     pub(crate) fn frame(&mut self, frame: Frame<'_>) -> Result<()> {
@@ -111,6 +155,11 @@ impl Replay {
     fn make_room(&mut self) -> Result<()> {
         let memory: u64 = self.shards.iter().map(|shard| shard.memory().total_bytes).sum();
         if memory > self.memory_budget_bytes {
+            // The index first: once the shards have them, these versions are not read from the log again.
+            let news = self.blocks.news_through(self.through);
+            self.blocks_file.append(news)?;
+            let count = news.len();
+            self.blocks.persisted(count);
             self.shards.par_iter().try_for_each(|shard| {
                 shard.seal();
                 shard.flush(self.through, self.epoch)?;
@@ -135,9 +184,10 @@ impl Replay {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<(Vec<Shard>, BlockIndex, u64)> {
+    pub(crate) fn finish(mut self) -> Result<Replayed> {
         self.apply()?;
-        Ok((self.shards, self.blocks, self.commits))
+        let Replay { shards, blocks, blocks_file, commits, .. } = self;
+        Ok(Replayed { shards, blocks, blocks_file, commits })
     }
 }
 

@@ -109,6 +109,12 @@ impl Config {
         self.rocksdb.write_buffer_size.saturating_mul(u64::from(self.rocksdb.max_write_buffer_number))
     }
 
+    /// Bytes that all memtables of all shards reach together before the largest is flushed.
+    fn flush_bytes(&self) -> u64 {
+        let to_merge = self.rocksdb.min_write_buffer_number_to_merge.unwrap_or(1);
+        self.rocksdb.write_buffer_size.saturating_mul(u64::from(to_merge))
+    }
+
     /// What the router reads of it.
     pub(crate) fn router(&self) -> shingle_router::Options {
         shingle_router::Options {
@@ -116,7 +122,7 @@ impl Config {
             batch_bytes_max: self.log.batch_bytes_max as usize,
             buffered_sync: Duration::from_millis(self.log.buffered_sync_ms),
             segment_bytes: self.log.segment_bytes,
-            write_buffer_bytes: self.rocksdb.write_buffer_size,
+            write_buffer_bytes: self.flush_bytes(),
             memory_budget_bytes: self.memtable_bytes(),
             keep_recent_versions: self.flush.keep_recent_versions,
             flush_interval: Some(self.flush.interval_secs).filter(|&secs| secs > 0).map(Duration::from_secs),

@@ -144,3 +144,14 @@ fn presets_are_valid_and_as_the_capacity_table_says() {
     assert_eq!((production.rocksdb.max_background_jobs, production.rocksdb.block_cache_size), (8, 2 << 30));
     assert!(production.rocksdb.enable_statistics);
 }
+
+/// Buffers are those of the whole store, however many shards it has.
+#[test]
+fn write_buffers_are_the_memory_of_all_shards() {
+    let mut config = Config::default();
+    config.rocksdb.write_buffer_size = 10 << 20;
+    config.rocksdb.max_write_buffer_number = 5;
+    assert_eq!((config.router().write_buffer_bytes, config.router().memory_budget_bytes), (10 << 20, 50 << 20));
+    config.rocksdb.min_write_buffer_number_to_merge = Some(2);
+    assert_eq!((config.router().write_buffer_bytes, config.router().memory_budget_bytes), (20 << 20, 50 << 20));
+}

@@ -153,7 +153,13 @@ impl Truth {
             assert!(rises && pair[0].timestamp_ms <= pair[1].timestamp_ms, "the block index is out of order: {pair:?}");
         }
         for block in self.blocks.values() {
-            assert_eq!(db.block(block.height), Some(*block), "an acknowledged block is not in the index: {found:?} {:?} {:?}", self.removed, self.commits.keys());
+            assert_eq!(
+                db.block(block.height),
+                Some(*block),
+                "an acknowledged block is not in the index: {found:?} {:?} {:?}",
+                self.removed,
+                self.commits.keys()
+            );
         }
         for block in found {
             let known = self.blocks.insert(block.height, block).is_some_and(|known| known == block);

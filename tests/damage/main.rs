@@ -15,6 +15,8 @@ use specimen::{SHARDS, Specimen, builder, log_files};
 use std::fs;
 use std::path::Path;
 
+type Tear<'a> = &'a dyn Fn(&mut Vec<u8>, &mut SmallRng);
+
 /// What a power cut leaves of an append that was never synced: nothing, a part, or the file shorter.
 #[test]
 fn a_torn_tail_is_cut_off() {
@@ -23,7 +25,7 @@ fn a_torn_tail_is_cut_off() {
     let mut rng = SmallRng::seed_from_u64(1);
     for _ in 0..12 {
         let cut = rng.random_range(last.bytes.clone());
-        let tears: [&dyn Fn(&mut Vec<u8>, &mut SmallRng); 4] = [
+        let tears: [Tear<'_>; 4] = [
             &|bytes, _| bytes[cut..last.bytes.end].fill(0),
             &|bytes, rng| rng.fill(&mut bytes[cut..last.bytes.end]),
             &|bytes, _| bytes[last.bytes.start..=cut].fill(0),

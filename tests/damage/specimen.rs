@@ -18,11 +18,13 @@ pub(crate) fn builder(path: &Path) -> Builder {
     Database::builder(path).config(config)
 }
 
+type State = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// A store as one moment left it, and what it must answer.
 pub(crate) struct Specimen {
     dir: TempDir,
     /// The state that each commit has left; damage may take the newest, but never change one.
-    states: Vec<(Version, BTreeMap<Vec<u8>, Vec<u8>>)>,
+    states: Vec<(Version, State)>,
     blocks: Vec<SealedBlock>,
     /// Where the record of each commit that is not flushed lies in the log.
     pub(crate) records: Vec<Record>,

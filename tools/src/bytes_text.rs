@@ -41,12 +41,12 @@ impl FromStr for Value {
 /// How keys and values are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Encoding {
-    /// As text where it is printable text, else as 0x hexadecimal.
+    // Comments, not documentation: clap would spread the whole help page to show it.
+    // Text where it is printable, else hexadecimal.
     #[default]
     Auto,
-    /// As 0x hexadecimal.
     Hex,
-    /// As base64, with the prefix base64:
+    // With its prefix.
     Base64,
 }
 

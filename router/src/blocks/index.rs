@@ -2,7 +2,6 @@
 
 use super::SealedBlock;
 use shingle_shard::Version;
-use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
 
 /// Something that happened to the chain of blocks, as the file keeps it.
@@ -12,7 +11,7 @@ pub(crate) enum Entry {
     RolledBack(RolledBack),
 }
 
-/// Versions that a rollback removed: those above `keep`, which a block had sealed, and below `at`, the rollback's own version.
+/// Versions that a rollback removed: those above `keep` and below `at`, the rollback's own version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RolledBack {
     pub(crate) keep: Version,
@@ -33,8 +32,8 @@ impl Entry {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BlockIndex {
     blocks: Vec<SealedBlock>,
-    /// For each block to which the store was rolled back, its place in `blocks` and the version of the last such rollback.
-    rollbacks: BTreeMap<usize, Version>,
+    /// The removed versions, oldest first; no two overlap.
+    rollbacks: Vec<RolledBack>,
     /// What the file does not have yet, oldest first.
     news: Vec<Entry>,
     /// The version of the newest entry of the file.
@@ -83,21 +82,17 @@ impl BlockIndex {
         self.blocks.push(block);
     }
 
-    fn remove(&mut self, RolledBack { keep, at }: RolledBack) {
-        self.blocks.truncate(self.blocks.partition_point(|block| block.version <= keep));
-        // Rollbacks to the blocks that went lie within this one.
-        self.rollbacks.split_off(&self.blocks.len());
-        if let Some(last) = self.blocks.len().checked_sub(1) {
-            self.rollbacks.insert(last, at);
-        }
+    fn remove(&mut self, rolled_back: RolledBack) {
+        self.blocks.truncate(self.blocks.partition_point(|block| block.version <= rolled_back.keep));
+        // Rollbacks of versions that this one removes too lie within it.
+        self.rollbacks.truncate(self.rollbacks.partition_point(|earlier| earlier.at <= rolled_back.keep));
+        self.rollbacks.push(rolled_back);
     }
 
     /// If a rollback has removed this version, the version to which it went back.
     pub(crate) fn rolled_back(&self, version: Version) -> Option<Version> {
-        let place = self.blocks.partition_point(|block| block.version <= version).checked_sub(1)?;
-        let keep = self.blocks[place].version;
-        let at = self.rollbacks.get(&place)?;
-        (keep < version && version < *at).then_some(keep)
+        let nearest = self.rollbacks.partition_point(|rolled_back| rolled_back.keep < version).checked_sub(1)?;
+        Some(self.rollbacks[nearest]).filter(|rolled_back| version < rolled_back.at).map(|rolled_back| rolled_back.keep)
     }
 
     /// What the file does not have yet of the versions up to `through`, oldest first.
@@ -248,7 +243,14 @@ mod tests {
         index.push(block(12, 100, 17));
         index.roll_back(RolledBack { keep: 9, at: 20 });
         assert_eq!([15, 17, 19, 20].map(|version| index.rolled_back(version)), [Some(9), Some(9), Some(9), None]);
+        // Back to a version between blocks, and to one before all of them.
         index.push(block(12, 200, 22));
+        index.roll_back(RolledBack { keep: 24, at: 28 });
+        assert_eq!(
+            [19, 20, 24, 25, 28].map(|version| index.rolled_back(version)),
+            [Some(9), None, None, Some(24), None]
+        );
+        assert_eq!(index.newest(), Some(block(12, 200, 22)));
         index.roll_back(RolledBack { keep: 5, at: 30 });
         assert_eq!(
             [5, 6, 9, 20, 29, 30].map(|version| index.rolled_back(version)),

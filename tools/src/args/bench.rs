@@ -29,14 +29,15 @@ pub(crate) enum Workload {
 /// A store to measure beside Shingle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peer {
-    /// One RocksDB, tuned as its guide advises, with the same memory, cache and durability. It keeps no versions.
+    // One, tuned as its guide advises, with the same memory, cache and durability. It keeps no versions.
     Rocksdb,
 }
 
 /// What all workloads share.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Stores and keys")]
 pub(crate) struct BenchOptions {
-    /// Measure this store too, in turns with Shingle, on the same keys.
+    /// Measure this store too, in turns with Shingle, on the same keys: one RocksDB, tuned, with the same memory, cache and durability.
     #[arg(long, value_enum, value_name = "STORE")]
     pub(crate) against: Vec<Peer>,
 

@@ -26,7 +26,7 @@ Start here:
 #[command(name = "shingle", version, after_help = AFTER_HELP, max_term_width = 100, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// Print JSON: one document, or one line for each entry of a scan.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     pub(crate) json: bool,
 
     #[command(subcommand)]

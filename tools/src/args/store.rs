@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 /// Which store.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
     /// Directory of the store.
     #[arg(long, short, default_value = "./data", value_name = "DIR")]
@@ -80,7 +81,7 @@ pub(crate) struct GetArgs {
     #[command(flatten)]
     pub(crate) at: AtArgs,
 
-    /// How the value is shown.
+    /// How the value is shown: as text where that is printable, else as hexadecimal; or always as one of these.
     #[arg(long, value_enum, default_value_t, value_name = "ENCODING")]
     pub(crate) encoding: Encoding,
 
@@ -153,7 +154,7 @@ pub(crate) struct ScanArgs {
     #[command(flatten)]
     pub(crate) at: AtArgs,
 
-    /// How keys and values are shown.
+    /// How keys and values are shown: as text where that is printable, else as hexadecimal; or always as one of these.
     #[arg(long, value_enum, default_value_t, value_name = "ENCODING")]
     pub(crate) encoding: Encoding,
 

@@ -39,14 +39,14 @@ pub struct RocksOptions {
     /// Files that all shards together may hold open, divided evenly; each gets at least 32. Default 1000, 64 to 1 000 000.
     /// RocksDB's `max_open_files`.
     pub max_open_files: u32,
-    /// Bytes of a memtable before it is sealed. Default 64 MiB, 64 KiB to 16 GiB; 128–256 MiB for high throughput.
-    /// RocksDB's `write_buffer_size`.
+    /// Bytes that the memtables of all shards may reach together before the largest is sealed and flushed. Default 64 MiB, 64 KiB
+    /// to 16 GiB; 128–256 MiB for high throughput. RocksDB's `write_buffer_size`.
     pub write_buffer_size: u64,
-    /// Memtables, active and sealed, that a shard may hold. Default 3, 2 to 64; 4–6 for write-heavy loads.
-    /// RocksDB's `max_write_buffer_number`.
+    /// The budget of all memtables of all shards, active, sealed and still readable after their flush, in multiples of
+    /// `write_buffer_size`. Default 3, 2 to 64; 4–6 for write-heavy loads. RocksDB's `max_write_buffer_number`.
     pub max_write_buffer_number: u32,
-    /// Sealed memtables that one flush merges. Default RocksDB's, 1; below `max_write_buffer_number`; 2 when writes stall.
-    /// RocksDB's `min_write_buffer_number_to_merge`.
+    /// How many times `write_buffer_size` the memtables reach before a flush begins: more merges more overwrites of a key.
+    /// Default RocksDB's, 1; below `max_write_buffer_number`; 2 when writes stall. RocksDB's `min_write_buffer_number_to_merge`.
     pub min_write_buffer_number_to_merge: Option<u32>,
     /// Bytes of a file at level 1. Default 64 MiB, 64 KiB to 16 GiB; 128–256 MiB for large data.
     /// RocksDB's `target_file_size_base`.
