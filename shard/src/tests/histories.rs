@@ -3,6 +3,7 @@
 use super::backend::TestBackend;
 use crate::{Op, Ops, OpsBuf, Result, Shard, ShardOptions, VALUE_BYTES_MAX, Version, key_hash};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 fn shard() -> Shard {
     let options = ShardOptions { memory_hint_bytes: 1 << 20 };
@@ -104,5 +105,36 @@ fn the_last_write_of_a_version_wins() -> Result<()> {
     assert_eq!(shard.flush(2, 1)?.keys, 2, "what was replaced within its version is not flushed");
     shard.rollback(1, 1)?;
     assert_eq!(shard.get(b"key", key_hash(b"key"), 3)?, Some(b"first".to_vec()));
+    Ok(())
+}
+
+#[test]
+fn the_backend_is_asked_only_for_what_memory_cannot_know() -> Result<()> {
+    let backend = Arc::new(TestBackend::default());
+    let shard = Shard::new(0, Arc::clone(&backend) as _, ShardOptions { memory_hint_bytes: 1 << 20 });
+    let asked = |key: &[u8], at| {
+        let before = backend.gets.load(SeqCst);
+        let found = shard.get(key, key_hash(key), at)?;
+        Ok::<_, crate::Error>((found.is_some(), backend.gets.load(SeqCst) - before))
+    };
+    let conflicts = |key: &[u8], after| {
+        let before = backend.gets.load(SeqCst);
+        let written = shard.written_after(key, key_hash(key), after)?;
+        Ok::<_, crate::Error>((written, backend.gets.load(SeqCst) - before))
+    };
+    put(&shard, 10, b"old", b"");
+    shard.flush(10, 1)?;
+    put(&shard, 20, b"new", b"");
+    assert_eq!(asked(b"old", 20)?, (true, 0), "flushed, and still in memory");
+    assert_eq!(asked(b"new", 20)?, (true, 0));
+    assert_eq!(asked(b"new", 19)?, (false, 1), "an older version may be in the backend");
+    assert_eq!(conflicts(b"absent", 0)?, (false, 0), "nothing was evicted yet");
+    assert!(shard.evict(10, u64::MAX) > 0);
+    assert_eq!(asked(b"old", 20)?, (true, 1), "evicted");
+    assert_eq!(conflicts(b"absent", 10)?, (false, 0), "memory has all that is newer");
+    assert_eq!(conflicts(b"old", 10)?, (false, 0));
+    assert_eq!(conflicts(b"old", 9)?, (true, 1));
+    assert_eq!(conflicts(b"new", 9)?, (true, 0));
+    assert_eq!(conflicts(b"new", 20)?, (false, 0));
     Ok(())
 }

@@ -181,6 +181,7 @@ impl Pair {
 
     fn rollback(&mut self) -> Result<()> {
         let keep = self.some_version();
+        let flushed_through = self.shard.flushed_through();
         if self.random.one_in(4) {
             self.backend.fails.store(true, Ordering::SeqCst);
             assert!(self.shard.rollback(keep, 1).is_err());
@@ -189,7 +190,7 @@ impl Pair {
         for versions in self.model.values_mut() {
             versions.retain(|version, _| *version <= keep);
         }
-        assert!(self.shard.flushed_through() <= keep);
+        assert_eq!(self.shard.flushed_through(), flushed_through, "what is kept is as durable as before");
         Ok(())
     }
 
