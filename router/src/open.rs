@@ -175,10 +175,13 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
     let shards = make_shards(backends, &options.router);
     let (blocks_file, blocks) = BlocksFile::open(layout.dir, manifest.store_id)?;
     let mut replay = Replay::new(shards, blocks, manifest.epoch, &options.router);
-    let (log, recovered) =
-        Log::open(log_options(layout, &manifest, &options), options.recover, replay.from(), &mut |frame| {
+    let (mut log, mut recovered) =
+        Log::open(log_options(layout, &manifest, &options), options.recover, replay.held(), &mut |frame| {
             replay.frame(frame)
         })?;
+    if recovered.cut.as_ref().is_some_and(|cut| cut.damage.is_some()) {
+        replay.give_up_beyond(&mut log, &mut recovered)?;
+    }
     let (shards, blocks, commits) = replay.finish()?;
     // Every part is there and sound: a store that cannot be opened keeps its epoch.
     manifest.store(layout.dir)?;

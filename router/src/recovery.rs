@@ -1,7 +1,7 @@
 //! Recovery: what the log holds beyond the shards' files goes into their memtables again.
 
 use crate::blocks::{BlockIndex, RolledBack};
-use crate::log::{CommitRecord, Cut, Frame, Kind, Recovered, RollbackRecord};
+use crate::log::{CommitRecord, Cut, Frame, Held, Kind, Log, Recovered, RollbackRecord, payload_checksum};
 use crate::options::Options;
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -61,9 +61,28 @@ impl Replay {
         Replay { shards, blocks, epoch, memory_budget_bytes, chunk: Vec::new(), chunk_bytes: 0, through: 0, commits: 0 }
     }
 
-    /// What every shard has on disk: nothing up to here is needed from the log.
-    pub(crate) fn from(&self) -> Version {
-        self.shards.iter().map(Shard::flushed_through).min().unwrap_or(0)
+    /// What is on disk beside the log.
+    pub(crate) fn held(&self) -> Held {
+        let flushed = self.shards.iter().map(Shard::flushed_through);
+        Held {
+            by_all: flushed.clone().min().unwrap_or(0),
+            by_any: flushed.max().unwrap_or(0).max(self.blocks.covers_through()),
+        }
+    }
+
+    /// Gives up, on the shards and in the block index, what the damaged log gave up: some shards may have flushed it, and others not. It is a rollback
+    /// like any other, so that it is repeated should it be cut short. Until the log has it, the shards are ahead of the log, which is refused as damage.
+    pub(crate) fn give_up_beyond(&mut self, log: &mut Log, recovered: &mut Recovered) -> Result<()> {
+        let (keep_version, at) = (recovered.last_version, recovered.next_version);
+        let height = self.blocks.at_or_below_version(keep_version).map_or(0, |block| block.height);
+        let payload = RollbackRecord { keep_version, height }.encode();
+        let checksum = payload_checksum(&payload);
+        let frame = Frame { version: at, kind: Kind::Rollback, payload: &payload, checksum };
+        log.append(&[frame])?;
+        log.sync()?;
+        self.frame(frame)?;
+        (recovered.last_version, recovered.next_version) = (at, at + 1);
+        Ok(())
     }
 
     pub(crate) fn frame(&mut self, frame: Frame<'_>) -> Result<()> {

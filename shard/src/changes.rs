@@ -1,11 +1,15 @@
 //! What versions wrote, memory and backend as one.
 
 use crate::backend::{ChangesFrom, Page, PageLimit, RowRef};
-use crate::memtable::written_by;
+use crate::memtable::{Written, written_by};
 use crate::{KeyRange, Result, Shard, Version};
+use std::sync::Arc;
 
 /// How much of a version is read at a time to look for keys of a range.
 const LOOK_LIMIT: PageLimit = PageLimit { rows: 1024, bytes: 1 << 20 };
+
+/// A version with fewer entries is sorted again for each page.
+const LISTED_MIN: usize = 2000;
 
 impl Shard {
     /// Fills `page` with the rows that versions above `after` and at most `through` wrote, by version, then by key, tombstones
@@ -32,19 +36,35 @@ impl Shard {
             (version, key) = (evicted_through + 1, None);
         }
         let mut from = chunks.before_version(version);
-        while let Some(written) = written_by(&chunks, from, version).filter(|written| written.version <= through) {
-            let entries = written.entries.iter().filter_map(|address| chunks.entry(*address));
+        let mut next = self.listed(version).or_else(|| written_by(&chunks, from, version).map(Arc::new));
+        while let Some(written) = next.filter(|written| written.version <= through) {
             let seen = key.filter(|_| written.version == version);
-            for entry in entries.filter(|entry| seen.is_none_or(|seen| entry.key() > seen)) {
+            let skip = seen.map_or(0, |seen| {
+                written.entries.partition_point(|entry| chunks.entry(*entry).is_some_and(|entry| entry.key() <= seen))
+            });
+            let entries = written.entries[skip..].iter().filter_map(|address| chunks.entry(*address));
+            for entry in entries.filter(|entry| !entry.is_dead()) {
                 page.push(RowRef { key: entry.key(), version: entry.version(), value: entry.value() });
                 if limit.is_reached(page) {
+                    self.list(written);
                     return Ok(());
                 }
             }
             (from, version, key) = (written.end, written.version.saturating_add(1), None);
+            next = written_by(&chunks, from, version).map(Arc::new);
         }
         page.finished = true;
         Ok(())
+    }
+
+    /// What `version` wrote, if the last page ended in it.
+    fn listed(&self, version: Version) -> Option<Arc<Written>> {
+        self.listed.lock().clone().filter(|written| written.version == version)
+    }
+
+    /// Keeps the list of a large version, whose next page is likely asked for next.
+    fn list(&self, written: Arc<Written>) {
+        *self.listed.lock() = Some(written).filter(|written| written.entries.len() >= LISTED_MIN);
     }
 
     /// Whether the backend has a version above `after`, and at most `through`, of a key of `range`.

@@ -30,7 +30,7 @@ impl Shard {
         while let Some(segments) = self.memtable.flushable(through, RUN_BYTES_MAX) {
             let chunks = self.memtable.chunks_full();
             let keys = sorted(&chunks, segments.start(), segments.end());
-            self.memtable.adopt_order(&keys, segments.start(), segments.end());
+            self.memtable.adopt_order(&keys, &segments);
             let applied = self.backend.apply(&MemoryRun::new(chunks, &keys), segments.through, epoch)?;
             self.memtable.mark_flushed(&segments);
             self.flushed_through.fetch_max(segments.through, Release);
@@ -61,9 +61,13 @@ impl MemoryRun {
     fn new(chunks: Arc<ChunkTable>, sorted: &[OrderKey]) -> Self {
         let rows: Vec<_> = sorted.iter().map(|key| key.address()).collect();
         let version = |address: &Address| chunks.entry(*address).map_or(0, EntryRef::version);
-        let oldest = rows.iter().map(version).min().unwrap_or(0);
-        let changes = rows.iter().zip(0_u64..).map(|(row, index)| ((version(row) - oldest) << 32) | index);
-        let mut changes: Vec<_> = changes.collect();
+        // The first in the log: versions never fall along it.
+        let oldest = rows.iter().min().map_or(0, version);
+        let change = |(row, index): (&Address, u64)| {
+            rows.get(index as usize + LOOKAHEAD).into_iter().for_each(|ahead| chunks.prefetch(*ahead));
+            ((version(row) - oldest) << 32) | index
+        };
+        let mut changes: Vec<_> = rows.iter().zip(0..).map(change).collect();
         changes.sort_unstable();
         MemoryRun { chunks, rows, changes }
     }

@@ -1,7 +1,7 @@
 //! One shard: versions in memory over versions in a backend.
 
 use crate::backend::{Backend, Row};
-use crate::memtable::{Memory, Memtable, Shape};
+use crate::memtable::{Memory, Memtable, Shape, Written};
 use crate::{Ops, Result, Version};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub struct Shard {
     pub(crate) flushed_through: AtomicU64,
     /// Who changes the backend. Taken before the memtable's locks.
     pub(crate) flushing: Mutex<()>,
+    /// What a large version wrote, while a reader of changes pages through it.
+    pub(crate) listed: Mutex<Option<Arc<Written>>>,
 }
 
 impl Shard {
@@ -43,6 +45,7 @@ impl Shard {
             memtable: Memtable::new(shape, held),
             flushed_through: AtomicU64::new(held),
             flushing: Mutex::new(()),
+            listed: Mutex::new(None),
         }
     }
 

@@ -82,6 +82,15 @@ pub enum Recover {
     ToLastGood,
 }
 
+/// What the shards and the block index have on their disks when the log is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Held {
+    /// What all of them have: nothing up to here is needed from the log. It never falls from one opening to the next.
+    pub(crate) by_all: Version,
+    /// What any of them has: the log was synced that far before.
+    pub(crate) by_any: Version,
+}
+
 /// What was found at opening.
 #[derive(Clone, Debug)]
 pub(crate) struct Recovered {

@@ -4,7 +4,7 @@ use super::disk::{Disk, RealDisk};
 use super::files::{list_files, may_hold_records};
 use super::recovery::{Recovery, recover};
 use super::writer::{LogEnd, Sealed, Spare};
-use super::{Cut, Frame, Log, LogOptions, LogStats, Recover, Recovered};
+use super::{Cut, Frame, Held, Log, LogOptions, LogStats, Recover, Recovered};
 use crate::layout::LogFile;
 use crate::{Error, Result};
 use shingle_shard::Version;
@@ -17,18 +17,17 @@ impl Log {
         Log::create_on(Arc::new(RealDisk), options, base)
     }
 
-    /// Opens the log and hands every commit and rollback above `from` to `visit`, in order. `from` is a version that
-    /// all shards have on disk; it never falls from one opening to the next.
+    /// Opens the log and hands every commit and rollback above `held.by_all` to `visit`, in order.
     ///
     /// Nothing is written before the first append, unless damage is cut off. The visitor may have been called for a
     /// part of the log when an error is returned.
     pub(crate) fn open(
         options: LogOptions,
         recover: Recover,
-        from: Version,
+        held: Held,
         visit: &mut dyn FnMut(Frame<'_>) -> Result<()>,
     ) -> Result<(Log, Recovered)> {
-        Log::open_on(Arc::new(RealDisk), options, recover, from, visit)
+        Log::open_on(Arc::new(RealDisk), options, recover, held, visit)
     }
 
     pub(super) fn create_on(disk: Arc<dyn Disk>, options: LogOptions, base: Version) -> Result<Log> {
@@ -68,10 +67,10 @@ impl Log {
         disk: Arc<dyn Disk>,
         options: LogOptions,
         mode: Recover,
-        from: Version,
+        held: Held,
         visit: &mut dyn FnMut(Frame<'_>) -> Result<()>,
     ) -> Result<(Log, Recovered)> {
-        let recovery = recover(disk.as_ref(), &options, mode, from, visit)?;
+        let recovery = recover(disk.as_ref(), &options, mode, held, visit)?;
         let recovered = recovery.report(&options);
         let mut log = Log::after(disk, options, &recovery);
         if recovery.damage.is_some() {

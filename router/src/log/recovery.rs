@@ -12,7 +12,7 @@ use super::files::{Files, check_store, first_version_never_given, list_files};
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader, frame_bytes};
 use super::reader::{Later, Window, search_later};
 use super::segment::{FRAMES_AT, SegmentHeader};
-use super::{Frame, Kind, LogOptions, Recover, payload_checksum};
+use super::{Frame, Held, Kind, LogOptions, Recover, payload_checksum};
 use crate::layout::LogFile;
 use crate::{Error, Result};
 use shingle_shard::Version;
@@ -37,14 +37,15 @@ pub(super) struct Recovery {
     pub(super) damage: Option<Damage>,
 }
 
-/// Reads the log, and hands every commit and rollback above `from` to `visit`.
+/// Reads the log, and hands every commit and rollback above `held.by_all` to `visit`.
 pub(super) fn recover(
     disk: &dyn Disk,
     options: &LogOptions,
     recover: Recover,
-    from: Version,
+    held: Held,
     visit: &mut dyn FnMut(Frame<'_>) -> Result<()>,
 ) -> Result<Recovery> {
+    let from = held.by_all;
     let files = list_files(disk, &options.dir)?;
     check_store(&files, options)?;
     if files.segments.is_empty() {
@@ -56,11 +57,14 @@ pub(super) fn recover(
     let mut scan = Scan { disk, dir: &options.dir, from, visit, window: Window::default(), state: State::new(from) };
     let mut damage = scan.read(&links)?;
     let state = scan.state;
-    if damage.is_none() && state.last_version < from {
+    if damage.is_none() && state.last_version < held.by_any {
         damage = Some(Damage {
             segment: options.dir.join(LogFile::Segment(state.end.0).name()),
             offset: state.end_offset,
-            what: format!("the log ends at version {}, but the shards hold version {from}", state.last_version),
+            what: format!(
+                "the log ends at version {}, but the shards hold version {}",
+                state.last_version, held.by_any
+            ),
         });
     }
     if let (Some(damage), Recover::Strict) = (&damage, recover) {
@@ -74,12 +78,12 @@ pub(super) fn recover(
     let clean = state.closed_with.is_some() && damage.is_none();
     let next_version = match state.closed_with {
         Some(next_version) if clean => next_version,
-        _ => first_version_never_given(&files, from),
+        _ => first_version_never_given(&files, held.by_any),
     };
     Ok(Recovery {
         chain: state.chain,
         last_version: state.last_version.max(from),
-        next_version: next_version.max(state.last_version + 1).max(from + 1),
+        next_version: next_version.max(state.last_version + 1).max(held.by_any + 1),
         end: state.end,
         end_offset: state.end_offset,
         clean,

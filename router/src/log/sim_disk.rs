@@ -285,7 +285,8 @@ impl DiskFile for SimFile {
         let mut state = self.disk.state();
         let fault = state.next_fault();
         if fault.is_some() {
-            let written = state.rng.random_range(0..=bytes.len());
+            let whole = state.rng.random_bool(0.5);
+            let written = if whole { bytes.len() } else { state.rng.random_range(0..=bytes.len()) };
             bytes.truncate(written);
         }
         let contents = &mut state.files[self.file];

@@ -5,6 +5,9 @@ use super::order::{Run, Slot};
 use crate::{KeyRange, Order};
 use std::ops::Bound;
 
+/// Entries are asked for so far ahead of their turn: they lie scattered over the log.
+const LOOKAHEAD: usize = 6;
+
 /// The newest entry of each key of a range, in order.
 pub(crate) struct Cursor<'a> {
     chunks: &'a ChunkTable,
@@ -33,7 +36,22 @@ impl<'a> Cursor<'a> {
             };
             run.slots().get(start..end).unwrap_or_default()
         };
-        Cursor { chunks, order, rests: runs.map(within).filter(|slots| !slots.is_empty()).collect() }
+        let rests: Vec<_> = runs.map(within).filter(|slots| !slots.is_empty()).collect();
+        for rest in &rests {
+            (0..LOOKAHEAD).for_each(|ahead| Cursor::prefetch(chunks, order, rest, ahead));
+        }
+        Cursor { chunks, order, rests }
+    }
+
+    #[inline]
+    fn prefetch(chunks: &ChunkTable, order: Order, rest: &[Slot], ahead: usize) {
+        let slot = match order {
+            Order::Ascending => rest.get(ahead),
+            Order::Descending => rest.iter().nth_back(ahead),
+        };
+        if let Some(slot) = slot {
+            slot.prefetch(chunks);
+        }
     }
 
     #[inline]
@@ -77,6 +95,7 @@ impl<'a> Iterator for Cursor<'a> {
                     Order::Ascending => &rest[1..],
                     Order::Descending => &rest[..rest.len() - 1],
                 };
+                Cursor::prefetch(chunks, order, rest, LOOKAHEAD - 1);
             }
             !rest.is_empty()
         });

@@ -53,7 +53,7 @@ mod versions;
 mod writer;
 
 pub(crate) use arena::{Address, ChunkTable, EntryRef, OrderKey};
-pub(crate) use log::written_by;
+pub(crate) use log::{Written, written_by};
 pub(crate) use order::Ordered;
 pub(crate) use sort::sorted;
 pub use usage::Memory;

@@ -7,6 +7,7 @@
 use super::Memtable;
 use super::arena::{Address, ChunkTable, EntryRef, OrderKey, Position};
 use super::cursor::Cursor;
+use super::segment::Flushable;
 use super::sort::{sorted, word};
 use super::versions::newest_at_most;
 use super::writer::FIRST_CHUNK;
@@ -35,6 +36,11 @@ impl Slot {
     #[inline]
     pub(super) fn entry(self, chunks: &ChunkTable) -> EntryRef<'_> {
         chunks.entry(self.address).expect("runs are trimmed before chunks are evicted")
+    }
+
+    #[inline]
+    pub(super) fn prefetch(self, chunks: &ChunkTable) {
+        chunks.prefetch(self.address);
     }
 
     /// By key alone.
@@ -68,15 +74,9 @@ pub(super) struct Run {
 
 impl Run {
     /// `keys` are sorted, and none is newer than `newest`.
-    fn new(chunks: &ChunkTable, keys: &[OrderKey], newest: Version) -> Self {
-        let mut slots: Vec<Slot> = Vec::with_capacity(keys.len());
-        for key in keys {
-            let slot = Slot { word: key.word(), address: key.address() };
-            if slots.last().is_none_or(|last| last.cmp_key(slot, chunks).is_ne()) {
-                slots.push(slot);
-            }
-        }
-        Run { newest, slots: slots.into_boxed_slice() }
+    fn new(keys: &[OrderKey], newest: Version) -> Self {
+        let first = keys.iter().filter(|key| !key.is_repeated());
+        Run { newest, slots: first.map(|key| Slot { word: key.word(), address: key.address() }).collect() }
     }
 
     fn merged(chunks: &ChunkTable, older: &Run, newer: &Run) -> Self {
@@ -249,26 +249,33 @@ impl Memtable {
     fn push_run(&self, runs: &Runs, chunks: &ChunkTable, end: Position, covered: Version) {
         if runs.end < end {
             let keys = sorted(chunks, runs.end, end);
-            self.push_sorted(runs, chunks, &keys, end, covered);
+            let newest = keys.iter().map(|key| key.address()).max().and_then(|newest| chunks.entry(newest));
+            self.push_sorted(runs, chunks, &keys, newest.map_or(0, EntryRef::version), end, covered);
         }
     }
 
-    fn push_sorted(&self, runs: &Runs, chunks: &ChunkTable, keys: &[OrderKey], end: Position, covered: Version) {
-        let newest = chunks.entries(runs.end, end).map(|(_, entry)| entry.version()).max().unwrap_or(0);
-        let runs = runs.with(chunks, Run::new(chunks, keys, newest), end, covered);
+    fn push_sorted(
+        &self,
+        runs: &Runs,
+        chunks: &ChunkTable,
+        keys: &[OrderKey],
+        newest: Version,
+        end: Position,
+        covered: Version,
+    ) {
+        let runs = runs.with(chunks, Run::new(keys, newest), end, covered);
         self.usage.runs.store(runs.bytes(), Relaxed);
         self.runs.store(Arc::new(runs));
     }
 
-    /// Takes over the order of the log between two positions, which somebody had to sort anyway.
-    pub(crate) fn adopt_order(&self, keys: &[OrderKey], from: Position, to: Position) {
+    /// Takes over the order of segments, which their flush had to sort anyway.
+    pub(crate) fn adopt_order(&self, keys: &[OrderKey], segments: &Flushable) {
         let _ordering = self.ordering.lock();
         let chunks = self.chunks.load();
+        self.push_run(&self.runs.load(), &chunks, segments.start(), 0);
         let runs = self.runs.load();
-        self.push_run(&runs, &chunks, from, 0);
-        let runs = self.runs.load();
-        if runs.end == from {
-            self.push_sorted(&runs, &chunks, keys, to, 0);
+        if runs.end == segments.start() {
+            self.push_sorted(&runs, &chunks, keys, segments.through, segments.end(), 0);
         }
     }
 }

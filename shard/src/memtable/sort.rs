@@ -12,6 +12,9 @@ const GOES_ON: u8 = WORD_BYTES as u8 + 1;
 /// Fewer ties than this are broken by comparing whole keys.
 const FEW: usize = 12;
 
+/// So far ahead of their turn are ties looked for.
+const LOOKAHEAD: usize = 16;
+
 /// How often ties are broken by one more word before whole keys are compared, so that no choice of keys makes the stack deep.
 const WORDS_MAX: usize = 6;
 
@@ -33,7 +36,8 @@ fn order_key(address: Address, rest_of_key: &[u8]) -> OrderKey {
     OrderKey::new(word(rest_of_key), rest_of_key.len().min(usize::from(GOES_ON)) as u8, address)
 }
 
-/// The living entries between two positions, by key, then the newest first.
+/// The living entries between two positions, by key, then the newest first. Those that are not the newest of their key are
+/// marked as repeated.
 pub(crate) fn sorted(chunks: &ChunkTable, from: Position, to: Position) -> Vec<OrderKey> {
     let living = chunks.entries(from, to).filter(|(_, entry)| !entry.is_dead());
     let mut keys: Vec<_> = living.map(|(address, entry)| order_key(address, entry.key())).collect();
@@ -48,9 +52,26 @@ fn entry_of(chunks: &ChunkTable, key: OrderKey) -> EntryRef<'_> {
 /// Sorts keys whose bytes before `depth` are the same.
 fn sort_words(chunks: &ChunkTable, keys: &mut [OrderKey], depth: usize, words: usize) {
     keys.sort_unstable();
-    for ties in keys.chunk_by_mut(|a, b| a.ties_with(*b)) {
-        if ties.len() > 1 && ties[0].class() == GOES_ON {
-            break_ties(chunks, ties, depth + WORD_BYTES, words + 1);
+    let mut start = 0;
+    while let Some(first) = keys.get(start) {
+        // Ties need a look at their entries, which lie scattered over the log.
+        if let [.., a, b] = keys[start..].get(..LOOKAHEAD).unwrap_or_default()
+            && a.ties_with(*b)
+        {
+            chunks.prefetch(a.address());
+            chunks.prefetch(b.address());
+        }
+        let len = keys[start..].iter().take_while(|key| key.ties_with(*first)).count();
+        let ties = &mut keys[start..start + len];
+        start += len;
+        if let [first, rest @ ..] = ties
+            && !rest.is_empty()
+        {
+            if first.class() == GOES_ON {
+                break_ties(chunks, ties, depth + WORD_BYTES, words + 1);
+            } else {
+                rest.iter_mut().for_each(OrderKey::mark_repeated);
+            }
         }
     }
 }
@@ -62,6 +83,11 @@ fn break_ties(chunks: &ChunkTable, ties: &mut [OrderKey], mut depth: usize, word
             let by_key = entry_of(chunks, a).key()[depth..].cmp(&entry_of(chunks, b).key()[depth..]);
             by_key.then_with(|| b.address().cmp(&a.address()))
         });
+        for at in (1..ties.len()).rev() {
+            if entry_of(chunks, ties[at]).key()[depth..] == entry_of(chunks, ties[at - 1]).key()[depth..] {
+                ties[at].mark_repeated();
+            }
+        }
         return;
     }
     let first = entry_of(chunks, ties[0]).key();

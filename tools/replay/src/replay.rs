@@ -18,10 +18,9 @@ pub struct Options {
     /// Shards of each store. Every case has a store of its own.
     pub shards: usize,
     /// Where the stores are made, and left for inspection: `DIR/FILE/CASE`. It has to be new or empty. Without one they
-    /// are made among the system's temporary files and removed.
+    /// are made in memory (`/dev/shm`), or among the temporary files if `TMPDIR` is set or memory is short, and removed.
     pub dir: Option<PathBuf>,
-    /// Flush each store after every so many blocks, so that snapshots and rollbacks cut through memory and files alike.
-    /// Without it all is in memory until the store is closed.
+    /// Stores are flushed after so many blocks, over and over. Without it they are flushed when they are opened again.
     pub flush_every: Option<NonZero<usize>>,
     /// Cases at a time.
     pub threads: NonZero<usize>,
@@ -31,8 +30,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             shards: 8,
-            dir: None,
             flush_every: None,
+            dir: None,
             threads: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
         }
     }

@@ -62,8 +62,8 @@ pub(crate) fn run_case(case: &Case, options: StoreOptions, dir: &Path) -> Outcom
 }
 
 fn try_run(case: &Case, options: StoreOptions, dir: &Path, outcome: &mut Outcome) -> Result<(), Stop> {
-    let db = open(dir, options.shards)?;
-    let headers = play(case, options, &db, outcome)?;
+    let db = open(dir, options)?;
+    let headers = play(case, db.clone(), outcome)?;
     let expected = Expected {
         headers: &headers,
         head: case.last_block_hash.0,
@@ -72,13 +72,22 @@ fn try_run(case: &Case, options: StoreOptions, dir: &Path, outcome: &mut Outcome
     };
     examine(&db, &expected, outcome)?;
     db.close()?;
-    let reopened = open(dir, options.shards)?;
+    let reopened = open(dir, options)?;
     examine(&reopened, &expected, outcome)?;
     Ok(reopened.close()?)
 }
 
-fn open(dir: &Path, shards: usize) -> shingle::Result<Database> {
-    Database::builder(dir).shards(shards).routing_key(RoutingKey::Prefix(ROUTING_KEY_LEN)).open()
+/// Opens a store that lives for a moment and holds next to nothing. It is flushed when it is opened again, and now and then
+/// before if so wished: snapshots and rollbacks cut through memory and files alike then.
+fn open(dir: &Path, options: StoreOptions) -> shingle::Result<Database> {
+    const LOG_SEGMENT_BYTES: u64 = 1 << 20;
+    Database::builder(dir)
+        .shards(options.shards)
+        .routing_key(RoutingKey::Prefix(ROUTING_KEY_LEN))
+        .with_log_segment_bytes(LOG_SEGMENT_BYTES)
+        .with_blocks_per_flush(options.flush_every.map_or(0, |blocks| blocks.get() as u64))
+        .with_flush_on_start(true)
+        .open()
 }
 
 fn examine(db: &Database, expected: &Expected<'_>, outcome: &mut Outcome) -> Result<(), Stop> {
@@ -89,20 +98,14 @@ fn examine(db: &Database, expected: &Expected<'_>, outcome: &mut Outcome) -> Res
 }
 
 /// Plays the blocks onto the store: the headers of the chain that it ends with.
-fn play(case: &Case, options: StoreOptions, db: &Database, outcome: &mut Outcome) -> Result<Vec<Header>, Stop> {
+fn play(case: &Case, db: Database, outcome: &mut Outcome) -> Result<Vec<Header>, Stop> {
     let genesis = case.genesis().map_err(|error| failure("genesis block", "a block", error))?;
     let id = block_id(&genesis);
     let network =
         Network::parse(&case.network).ok_or_else(|| failure("network", "one that is known", &case.network))?;
     let batch = genesis_batch(&case.pre, &genesis);
-    let mut chain = Chain::start(db.clone(), network, genesis, batch).map_err(|error| stop(error, Some(id)))?;
-    let played = case.blocks.iter().enumerate().try_for_each(|(index, block)| {
-        import(&mut chain, block, outcome)?;
-        if options.flush_every.is_some_and(|every| (index + 1) % every == 0) {
-            db.flush()?;
-        }
-        Ok(())
-    });
+    let mut chain = Chain::start(db, network, genesis, batch).map_err(|error| stop(error, Some(id)))?;
+    let played = case.blocks.iter().try_for_each(|block| import(&mut chain, block, outcome));
     let tally = chain.tally();
     outcome.counts.blocks_executed = tally.blocks_executed;
     outcome.counts.reorganisations = tally.reorganisations;

@@ -7,8 +7,8 @@ use tempfile::TempDir;
 /// Where the stores of a replay are made.
 #[derive(Debug)]
 pub(crate) enum Stores {
-    /// Among the system's temporary files; removed with their case.
-    Temporary,
+    /// Under this directory, and removed with their case.
+    Temporary(PathBuf),
     /// Under a directory, where they stay.
     Kept(PathBuf),
 }
@@ -23,7 +23,7 @@ pub(crate) enum StoreDir {
 impl Stores {
     /// Under `dir`, which has to be new or empty, or among the temporary files.
     pub(crate) fn new(dir: Option<&Path>) -> io::Result<Self> {
-        let Some(dir) = dir else { return Ok(Self::Temporary) };
+        let Some(dir) = dir else { return Ok(Self::Temporary(temporary_dir())) };
         std::fs::create_dir_all(dir)?;
         if std::fs::read_dir(dir)?.next().is_some() {
             let message = format!("{} is not empty", dir.display());
@@ -35,7 +35,7 @@ impl Stores {
     /// Makes the directory of a case's store.
     pub(crate) fn make(&self, file: &Path, case: &str) -> io::Result<StoreDir> {
         match self {
-            Self::Temporary => TempDir::with_prefix("shingle-replay-").map(StoreDir::Temporary),
+            Self::Temporary(dir) => TempDir::with_prefix_in("shingle-replay-", dir).map(StoreDir::Temporary),
             Self::Kept(dir) => {
                 let dir = dir.join(file.file_stem().unwrap_or_default()).join(case.replace(['/', '\\'], "_"));
                 std::fs::create_dir_all(&dir)?;
@@ -52,4 +52,14 @@ impl StoreDir {
             Self::Kept(dir) => dir,
         }
     }
+}
+
+/// Thousands of small files made, synced and removed are what a replay waits for on a disk. No store here has to outlive a
+/// power cut, so memory serves as well, if there is enough of it and nobody has asked for another place.
+fn temporary_dir() -> PathBuf {
+    const MEMORY: &str = "/dev/shm";
+    const FREE_BYTES_MIN: u64 = 1 << 30;
+    let asked_for = std::env::var_os("TMPDIR").is_some();
+    let free = rustix::fs::statvfs(MEMORY).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+    if asked_for || free < FREE_BYTES_MIN { std::env::temp_dir() } else { PathBuf::from(MEMORY) }
 }

@@ -19,7 +19,7 @@ fn every_chain_ends_where_ethereum_says_and_every_height_stays_what_it_was() -> 
         eprintln!("skipped: Ethereum's test chains are not here");
         return Ok(());
     };
-    let options = Options { shards: 4, flush_every: NonZero::new(5), ..Options::default() };
+    let options = Options { shards: 4, flush_every: NonZero::new(4), ..Options::default() };
     let report = run(&[chains], &options, &mut |_| ())?;
     let failures = report.failures().map(|(file, failure)| format!("{}: {failure}", file.path.display()));
     assert_eq!(failures.collect::<Vec<_>>(), Vec::<String>::new());

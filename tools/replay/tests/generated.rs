@@ -4,8 +4,8 @@ use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256};
 use alloy_rlp::RlpEncodable;
 use alloy_trie::EMPTY_ROOT_HASH;
 use serde_json::{Value, json};
-use shingle::{Batch, Database};
-use shingle_replay::state::{self, Account};
+use shingle::{Batch, Database, ErrorKind};
+use shingle_replay::state::{self, Account, StateError};
 use shingle_replay::{
     Block, Chain, ExecuteError, Failure, Header, Imported, InvalidBlock, Network, Options, Report, execute, run,
     state_root,
@@ -109,6 +109,7 @@ fn start(genesis: &Header) -> TestResult<(Database, Chain)> {
 fn the_heavier_branch_wins_and_the_lighter_one_waits() -> TestResult {
     let (genesis, light, heavy) = two_branches()?;
     let (db, mut chain) = start(&genesis)?;
+    let mut abandoned = None;
     let order = [
         (&light[0], Imported::Extended),
         (&light[1], Imported::Extended),
@@ -120,10 +121,19 @@ fn the_heavier_branch_wins_and_the_lighter_one_waits() -> TestResult {
     ];
     for (place, (header, expected)) in order.into_iter().enumerate() {
         assert_eq!(chain.import(&encode(header))?, expected, "import {place}");
+        if header.hash() == light[1].hash() {
+            abandoned.get_or_insert(db.snapshot());
+        }
     }
     assert_eq!(chain.head(), heavy[2].hash());
     assert_eq!(state_root(&db.snapshot())?, heavy[2].state_root);
     assert_eq!(state::account(&db.snapshot(), Address::with_last_byte(0xaa))?, None, "who mined the other branch");
+    let abandoned = abandoned.ok_or("the lighter branch was the head once")?;
+    let refused = state_root(&abandoned);
+    assert!(
+        matches!(&refused, Err(StateError::Store(error)) if error.kind() == ErrorKind::RolledBack),
+        "a snapshot of the other branch neither lies nor reads the new one: {refused:?}"
+    );
     for header in [&genesis].into_iter().chain(&heavy) {
         let snapshot = db.snapshot_at(shingle::At::Height(header.number))?;
         assert_eq!(state_root(&snapshot)?, header.state_root);

@@ -117,7 +117,7 @@ fn another_stores_log_and_a_directory_without_one_are_refused() -> Result<()> {
     log.close(0)?;
     let foreign = LogOptions { store_id: *b"ffffffffffffffff", ..options() };
     for recover in [Recover::Strict, Recover::ToLastGood] {
-        let opened = Log::open_on(Arc::new(disk.clone()), foreign.clone(), recover, 0, &mut |_| Ok(()));
+        let opened = Log::open_on(Arc::new(disk.clone()), foreign.clone(), recover, held(0), &mut |_| Ok(()));
         assert_eq!(opened.map(|_| ()).map_err(|error| error.kind()), Err(ErrorKind::Mismatch));
     }
     let created = Log::create_on(Arc::new(disk.clone()), foreign, 0);
@@ -134,7 +134,7 @@ fn what_an_interrupted_creation_left_is_replaced() -> Result<()> {
     let mut log = Log::create_on(Arc::new(disk.clone()), again.clone(), 7)?;
     append(&mut log, &commits(8..=8, 10))?;
     log.close(0)?;
-    let (_, recovered) = Log::open_on(Arc::new(disk.clone()), again, Recover::Strict, 7, &mut |_| Ok(()))?;
+    let (_, recovered) = Log::open_on(Arc::new(disk.clone()), again, Recover::Strict, held(7), &mut |_| Ok(()))?;
     assert_eq!((recovered.last_version, recovered.next_version), (8, 9));
     Ok(())
 }
@@ -146,7 +146,7 @@ fn an_error_of_the_visitor_ends_the_opening() -> Result<()> {
     append(&mut log, &commits(1..=3, 10))?;
     log.close(0)?;
     let mut seen = 0;
-    let opened = Log::open_on(Arc::new(disk), options(), Recover::Strict, 0, &mut |_| {
+    let opened = Log::open_on(Arc::new(disk), options(), Recover::Strict, held(0), &mut |_| {
         seen += 1;
         Err(Error::Closed)
     });

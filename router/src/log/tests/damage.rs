@@ -174,16 +174,27 @@ fn a_segment_that_is_missing_cut_short_or_exchanged_is_damage() -> Result<()> {
 }
 
 #[test]
-fn a_log_that_ends_before_what_the_shards_hold_is_damage() -> Result<()> {
-    let disk = SimDisk::new(1);
-    let mut log = create(&disk)?;
-    append(&mut log, &[Record::commit(1, "x"), Record::commit(2, "y")])?;
-    log.close(0)?;
-    let opened = open(&disk, Recover::Strict, 3);
-    assert!(matches!(opened, Err(Error::LogDamaged { last_good: 3, .. })));
-    let (_, recovered, _) = open(&disk, Recover::ToLastGood, 3)?;
-    assert_eq!(recovered.last_version, 3);
-    let (_, recovered, read) = open(&disk, Recover::Strict, 3)?;
-    assert!(read.is_empty() && recovered.next_version > 3);
+fn a_log_that_ends_before_what_a_shard_holds_is_damage() -> Result<()> {
+    for by_all in [0, 2, 3] {
+        let disk = SimDisk::new(1);
+        let mut log = create(&disk)?;
+        append(&mut log, &[Record::commit(1, "x"), Record::commit(2, "y")])?;
+        log.close(0)?;
+        let held = Held { by_all, by_any: 3 };
+        let reopen = |recover, held| Log::open_on(Arc::new(disk.clone()), options(), recover, held, &mut |_| Ok(()));
+        let last_good = by_all.max(2);
+        match reopen(Recover::Strict, held) {
+            Err(Error::LogDamaged { last_good: reported, .. }) => assert_eq!(reported, last_good),
+            other => panic!("{other:?}"),
+        }
+        let (mut log, recovered) = reopen(Recover::ToLastGood, held)?;
+        assert_eq!(recovered.last_version, last_good);
+        assert!(recovered.next_version > 3 && recovered.cut.is_some());
+        // As long as the log does not say what becomes of what the shard holds, the store is not opened.
+        assert!(by_all == 3 || reopen(Recover::Strict, held).is_err());
+        append(&mut log, &[Record::commit(recovered.next_version, "z")])?;
+        log.sync()?;
+        assert!(reopen(Recover::Strict, held).is_ok());
+    }
     Ok(())
 }

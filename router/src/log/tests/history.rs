@@ -248,3 +248,23 @@ fn a_full_disk_leaves_nothing_of_the_group_and_the_log_goes_on() -> Result<()> {
     assert!(failures > 1000, "the disk was full {failures} times only");
     Ok(())
 }
+
+/// A group fails on a full disk, and a shorter one is written where it stood: what the first one left behind the second
+/// would continue it.
+#[test]
+fn the_remains_of_a_group_do_not_follow_the_next_one() -> Result<()> {
+    for seed in 0..200 {
+        let disk = SimDisk::new(seed);
+        let mut log = create(&disk)?;
+        append(&mut log, &[Record::commit(1, "before")])?;
+        let group = [Record::commit(2, "lost"), Record::commit(3, "lost, too")];
+        disk.fail_after(0, Fault::NoSpace);
+        assert!(matches!(append(&mut log, &group), Err(Error::NoSpace { .. })), "seed {seed}");
+        let (_, _, read) = open(&disk.fork(seed), Recover::Strict, 0)?;
+        assert_eq!(read.len(), 1, "seed {seed}: something of the group remains");
+        append(&mut log, &[Record::commit(2, "here")])?;
+        let (_, _, read) = open(&disk, Recover::Strict, 0)?;
+        assert_eq!(read, [Record::commit(1, "before"), Record::commit(2, "here")], "seed {seed}");
+    }
+    Ok(())
+}

@@ -6,7 +6,7 @@ mod history;
 mod real_disk;
 
 use super::sim_disk::SimDisk;
-use super::{Frame, Kind, Log, LogOptions, Recover, Recovered, payload_checksum};
+use super::{Frame, Held, Kind, Log, LogOptions, Recover, Recovered, payload_checksum};
 use crate::Result;
 use crate::layout::StoreId;
 use rand::Rng;
@@ -69,8 +69,12 @@ fn open(disk: &SimDisk, recover: Recover, from: Version) -> Result<(Log, Recover
         records.push(Record { version: frame.version, kind: frame.kind, payload: frame.payload.to_vec() });
         Ok(())
     };
-    let (log, recovered) = Log::open_on(Arc::new(disk.clone()), options(), recover, from, &mut visit)?;
+    let (log, recovered) = Log::open_on(Arc::new(disk.clone()), options(), recover, held(from), &mut visit)?;
     Ok((log, recovered, records))
+}
+
+fn held(version: Version) -> Held {
+    Held { by_all: version, by_any: version }
 }
 
 fn append(log: &mut Log, records: &[Record]) -> Result<()> {

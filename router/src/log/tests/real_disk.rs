@@ -11,7 +11,7 @@ fn options(dir: &tempfile::TempDir) -> LogOptions {
 
 fn read(options: LogOptions) -> Result<(Vec<Record>, Recovered)> {
     let mut records = Vec::new();
-    let (_, recovered) = Log::open(options, Recover::Strict, 0, &mut |frame| {
+    let (_, recovered) = Log::open(options, Recover::Strict, held(0), &mut |frame| {
         records.push(Record { version: frame.version, kind: frame.kind, payload: frame.payload.to_vec() });
         Ok(())
     })?;

@@ -18,6 +18,9 @@ const OFFSET_UNIT: usize = 8;
 const ADDRESS_BITS: u32 = 56;
 const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
 
+/// The mark in an order key's low half.
+const REPEATS: u64 = 1 << 63;
+
 /// The largest chunk whose every offset an address can hold.
 pub(super) const CHUNK_BYTES_MAX: usize = OFFSET_UNIT << OFFSET_BITS;
 
@@ -154,7 +157,8 @@ impl AtomicHead {
     }
 }
 
-/// What a sort compares instead of keys: 8 bytes of the key, then a class from 0 to 255, then the newest address first.
+/// What a sort compares instead of keys: 8 bytes of the key, then a class from 0 to 127, then the newest address first. When all is
+/// sorted, those that repeat the key before them are marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OrderKey(u128);
 
@@ -165,11 +169,21 @@ impl OrderKey {
         OrderKey((u128::from(word) << 64) | u128::from(low))
     }
 
-    /// The same word and class for another address.
+    /// The same word and class for another address and its mark.
     #[must_use]
     pub(crate) fn with_address_of(self, other: OrderKey) -> Self {
-        let mask = u128::from(ADDRESS_MASK);
+        let mask = u128::from(ADDRESS_MASK | REPEATS);
         OrderKey((self.0 & !mask) | (other.0 & mask))
+    }
+
+    /// Marks it as one more entry of the key before it.
+    pub(crate) fn mark_repeated(&mut self) {
+        self.0 |= u128::from(REPEATS);
+    }
+
+    #[inline]
+    pub(crate) fn is_repeated(self) -> bool {
+        self.0 & u128::from(REPEATS) != 0
     }
 
     #[inline]
@@ -179,7 +193,7 @@ impl OrderKey {
 
     #[inline]
     pub(crate) fn class(self) -> u8 {
-        (self.0 >> ADDRESS_BITS) as u8
+        (self.0 >> ADDRESS_BITS) as u8 & 0x7f
     }
 
     #[inline]
@@ -187,7 +201,7 @@ impl OrderKey {
         Address::from_bits(!(self.0 as u64)).expect("packed from an address, which is not 0")
     }
 
-    /// Whether word and class are the same.
+    /// Whether word and class are the same. Neither is marked yet.
     #[inline]
     pub(crate) fn ties_with(self, other: OrderKey) -> bool {
         self.0 >> ADDRESS_BITS == other.0 >> ADDRESS_BITS

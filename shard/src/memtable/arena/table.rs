@@ -10,6 +10,12 @@ use crate::Version;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+/// Bytes that a processor's cache loads at once.
+const LINE_BYTES: usize = 64;
+
+/// The lines of an entry with a key of 32 bytes and a value of 100.
+const ENTRY_LINES: usize = 3;
+
 /// A chunk, and its base beside it: one load less on the way to an entry.
 #[derive(Clone, Debug)]
 struct Mapped {
@@ -71,13 +77,14 @@ impl ChunkTable {
         Some(unsafe { EntryRef::at(base.add(address.offset())) })
     }
 
-    /// Asks the processor for the entry's header.
+    /// Asks the processor for the entry's header and key, and most often its value.
     #[inline]
     pub(crate) fn prefetch(&self, address: Address) {
         if let Some(mapped) = self.chunks.get(address.chunk().wrapping_sub(self.first) as usize) {
-            // Both lines: a header is often split by their border, and the key follows it.
-            prefetch(mapped.base.as_ptr().wrapping_add(address.offset()));
-            prefetch(mapped.base.as_ptr().wrapping_add(address.offset() + 64));
+            let place = mapped.base.as_ptr().wrapping_add(address.offset());
+            for line in 0..ENTRY_LINES {
+                prefetch(place.wrapping_add(line * LINE_BYTES));
+            }
         }
     }
 
