@@ -85,6 +85,7 @@ fn a_failed_sync_ends_writing_until_the_store_is_opened_again() {
         eprintln!("SKIPPED: strace may not attach to a process here");
         node.kill().expect("it is not waited for yet");
         node.wait().expect("it is waited for once");
+        disk.wait().expect("it has nothing to attach to");
         return;
     }
     std::thread::spawn(move || attached.for_each(drop));

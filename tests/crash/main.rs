@@ -166,10 +166,8 @@ impl Torture {
             Some(SIGKILL),
             "the child did not die of the kill but of itself; see its words above"
         );
-        let killed_at = heard.iter().find_map(|line| match line {
-            Line::Point(name) => Some(name.clone()),
-            _ => None,
-        });
+        let killed_at =
+            heard.iter().find_map(|line| if let Line::Point(name) = line { Some(name.clone()) } else { None });
         if std::env::var("SHINGLE_HEARD").is_ok() {
             eprintln!("--- run {} {point:?}", self.runs);
             heard.iter().for_each(|line| eprintln!("{line}"));

@@ -40,7 +40,6 @@ struct State {
     renames: Vec<Rename>,
     /// After how many more calls that write the next one fails.
     fault_in: Option<(u64, Fault)>,
-    writes: u64,
 }
 
 /// A name that goes, a name that comes, or both at once.
@@ -79,7 +78,6 @@ impl SimDisk {
             durable_names: BTreeMap::new(),
             renames: Vec::new(),
             fault_in: None,
-            writes: 0,
         })))
     }
 
@@ -114,11 +112,6 @@ impl SimDisk {
         self.state().fault_in = None;
     }
 
-    /// How many calls that write there were.
-    pub(super) fn writes(&self) -> u64 {
-        self.state().writes
-    }
-
     /// The names of all files.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         self.state().names.keys().cloned().collect()
@@ -151,7 +144,6 @@ impl SimDisk {
             durable_names: state.durable_names.clone(),
             renames: state.renames.clone(),
             fault_in: None,
-            writes: 0,
         })))
     }
 
@@ -163,7 +155,6 @@ impl SimDisk {
 impl State {
     /// Counts a call that writes, and says whether it fails.
     fn next_fault(&mut self) -> Option<Fault> {
-        self.writes += 1;
         match self.fault_in {
             Some((0, fault)) => {
                 self.fault_in = None;
