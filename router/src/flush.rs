@@ -207,7 +207,10 @@ impl Core {
             && self.options.flush_interval.is_some_and(|interval| state.last_flush.elapsed() >= interval);
         if unflushed && (blocks_due || time_due) {
             Plan::All
-        } else if memory.active_bytes >= self.options.write_buffer_bytes || memory.unflushed_bytes > memory.active_bytes
+        } else if memory.active_bytes >= self.options.write_buffer_bytes
+            || memory.unflushed_bytes > memory.active_bytes
+            // A commit waits for room: what is there may be little, and yet too much for the commit to fit beside it.
+            || (unflushed && self.flusher.waiting.load(Ordering::Acquire) > 0)
         {
             Plan::Largest
         } else {

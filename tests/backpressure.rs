@@ -1,0 +1,65 @@
+//! Commits that find no room in memory wait until a flush has made some, and for nothing else.
+
+use shingle::{Batch, Config, Database, Result};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+/// Long enough for any disk; a commit that waits longer waits for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A budget of 128 KiB, and neither a clock nor blocks that would flush.
+fn small(dir: &std::path::Path) -> Result<Database> {
+    let mut config = Config::default();
+    config.rocksdb.write_buffer_size = 64 << 10;
+    config.rocksdb.max_write_buffer_number = 2;
+    config.flush.interval_secs = 0;
+    config.flush.blocks_per_flush = 0;
+    Database::builder(dir.join("store")).shards(16).config(config).open()
+}
+
+/// The active memtables hold too little to be flushed for their own sake, and too much for the batch that comes.
+#[test]
+fn a_batch_that_does_not_fit_beside_what_is_there_gets_its_room() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let db = small(dir.path()).expect("an empty directory takes a store");
+    let (done, committed) = channel();
+    thread::spawn(move || {
+        for round in 0..10_u8 {
+            for bytes in [40_000, 100_000, 1000, 120_000, 300_000] {
+                let mut batch = Batch::new();
+                batch.put([round], vec![round; bytes]);
+                db.commit(batch).expect("a sound batch");
+            }
+        }
+        assert_eq!(db.get([9]).expect("a sound store").map(|value| value.len()), Some(300_000));
+        done.send(()).expect("the test waits");
+    });
+    committed.recv_timeout(PATIENCE).expect("a commit waits for memory that nobody frees");
+}
+
+/// Several threads at once, each with batches of all sizes up to more than the whole budget.
+#[test]
+fn many_threads_get_their_room_in_turn() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let db = small(dir.path()).expect("an empty directory takes a store");
+    let (done, committed) = channel();
+    for thread in 0..4_u8 {
+        let (db, done) = (db.clone(), done.clone());
+        thread::spawn(move || {
+            for round in 0..25_usize {
+                let mut batch = Batch::new();
+                batch.put([thread, 0], vec![thread; (round * 7919 + usize::from(thread) * 1013) % 150_000]);
+                batch.put([thread, 1], round.to_string());
+                db.commit(batch).expect("a sound batch");
+            }
+            done.send(()).expect("the test waits");
+        });
+    }
+    for _ in 0..4 {
+        committed.recv_timeout(PATIENCE).expect("a commit waits for memory that nobody frees");
+    }
+    for thread in 0..4_u8 {
+        assert_eq!(db.get([thread, 1]).expect("a sound store"), Some(b"24".to_vec()));
+    }
+}
