@@ -17,11 +17,7 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// Whether a commit waits for room.
-<<<<<<< HEAD
-    pub(crate) fn is_waited_for(&self) -> bool {
-=======
     pub(crate) fn anyone_waits(&self) -> bool {
->>>>>>> tests
         self.waiting.load(Ordering::Acquire) > 0
     }
 }
@@ -77,11 +73,7 @@ impl Core {
         let commits = group.iter().filter(|commit| commit.kind == Kind::Commit);
         let bytes: usize = commits.map(|commit| commit.payload.len()).sum();
         self.admission.under_way_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-<<<<<<< HEAD
-        if self.admission.is_waited_for() {
-=======
         if self.admission.anyone_waits() {
->>>>>>> tests
             self.flusher.announce_room();
         }
     }
