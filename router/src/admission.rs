@@ -35,6 +35,13 @@ impl Drop for Room<'_> {
     }
 }
 
+impl Admission {
+    /// Whether a commit waits for room.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+}
+
 impl Core {
     /// Lets a commit of `bytes` in when the memory has room for it. It waits for a flush where that helps.
     ///
@@ -66,7 +73,7 @@ impl Core {
         let commits = group.iter().filter(|commit| commit.kind == Kind::Commit);
         let bytes: usize = commits.map(|commit| commit.payload.len()).sum();
         self.admission.under_way_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-        if self.admission.waiting.load(Ordering::Acquire) > 0 {
+        if self.admission.is_waited_for() {
             self.flusher.announce_room();
         }
     }
