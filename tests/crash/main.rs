@@ -2,7 +2,7 @@
 //! store must then open with every acknowledged commit, with no part of one, and with no version given twice.
 //!
 //! A killed process loses nothing that it handed to the system, so buffered commits must be there as well.
-//! `SHINGLE_KILLS` sets how many children are killed, `SHINGLE_SEED` when.
+//! `SHINGLE_KILLS` sets how many children are killed, `SHINGLE_SEED` when; `SHINGLE_HEARD` prints what each of them said.
 
 mod child;
 #[path = "../support/child.rs"]
