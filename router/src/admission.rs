@@ -15,6 +15,13 @@ pub(crate) struct Admission {
     waiting: AtomicUsize,
 }
 
+impl Admission {
+    /// Whether a commit waits for room.
+    pub(crate) fn anyone_waits(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+}
+
 /// Room for one commit, from its admission until it is applied. Given back when dropped, unless it is kept.
 #[derive(Debug)]
 pub(crate) struct Room<'a> {
@@ -32,13 +39,6 @@ impl Room<'_> {
 impl Drop for Room<'_> {
     fn drop(&mut self) {
         self.admission.under_way_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-impl Admission {
-    /// Whether a commit waits for room.
-    pub(crate) fn is_waited_for(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0
     }
 }
 
@@ -73,7 +73,7 @@ impl Core {
         let commits = group.iter().filter(|commit| commit.kind == Kind::Commit);
         let bytes: usize = commits.map(|commit| commit.payload.len()).sum();
         self.admission.under_way_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-        if self.admission.is_waited_for() {
+        if self.admission.anyone_waits() {
             self.flusher.announce_room();
         }
     }

@@ -210,7 +210,7 @@ impl Core {
         } else if memory.active_bytes >= self.options.write_buffer_bytes
             || memory.unflushed_bytes > memory.active_bytes
             // A commit waits for room: what is there may be little, and yet too much for the commit to fit beside it.
-            || (unflushed && self.admission.is_waited_for())
+            || (unflushed && self.admission.anyone_waits())
         {
             Plan::Largest
         } else {
