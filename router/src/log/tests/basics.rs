@@ -60,6 +60,21 @@ fn a_log_that_was_not_closed_skips_the_versions_that_it_reserved() -> Result<()>
 }
 
 #[test]
+fn a_segment_that_is_left_early_gives_its_spare_room_back() -> Result<()> {
+    let disk = SimDisk::new(1);
+    let mut log = create(&disk)?;
+    for version in 1..=20 {
+        append(&mut log, &commits([version], 10))?;
+        log.sync()?;
+        let (opened, _, read) = open(&disk, Recover::Strict, 0)?;
+        assert_eq!(read.len() as u64, version);
+        log = opened;
+    }
+    assert!(log.stats().segments >= 20 && log.stats().bytes < 13 * SEGMENT_BYTES, "{:?}", log.stats());
+    Ok(())
+}
+
+#[test]
 fn a_group_larger_than_a_segment_gets_one_of_its_own() -> Result<()> {
     let disk = SimDisk::new(1);
     let mut log = create(&disk)?;
