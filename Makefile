@@ -26,4 +26,4 @@ demo: build
 
 test: setup
 	cargo test $(CARGO_FLAGS)
-	cargo test $(CARGO_FLAGS) --features failpoints --test crash
+	cargo test $(CARGO_FLAGS) --features failpoints --test crash --test backend_failpoints

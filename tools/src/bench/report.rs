@@ -60,11 +60,12 @@ impl Report<'_> {
             };
             let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| figure.show(value));
             let medians = self.stores.iter().map(|store| shown(store.median(number)));
-            let ratios = self
-                .stores
-                .iter()
-                .skip(1)
-                .map(|other| self.ratio(other, number).map_or("–".to_owned(), |ratio| format!("{ratio:.2} ×")));
+            // A ratio to what is shown as nothing would say nothing.
+            let nothing = figure.show(0.0);
+            let ratios = self.stores.iter().skip(1).map(|other| {
+                let ratio = self.ratio(other, number).filter(|_| shown(other.median(number)) != nothing);
+                ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2} ×"))
+            });
             std::iter::once(title).chain(medians).chain(ratios).collect()
         });
         out.table(&header, rows.collect::<Vec<Vec<String>>>())?;
