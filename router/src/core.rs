@@ -27,8 +27,6 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) options: Options,
-    /// `None`: the store lives in memory.
-    pub(crate) disk: Option<Disk>,
     pub(crate) shards: Shards,
     /// The newest version that snapshots see. Written by the apply stage alone, after everything up to it is applied.
     pub(crate) visible: AtomicU64,
@@ -48,6 +46,8 @@ pub(crate) struct Core {
     pub(crate) health: Health,
     pub(crate) counters: Counters,
     pub(crate) recovery: Recovery,
+    /// `None`: the store lives in memory. The last field, so that the lock is given back when everything else is closed.
+    pub(crate) disk: Option<Disk>,
 }
 
 /// What an open store holds of its directory.

@@ -40,6 +40,8 @@ impl Drop for StoreLock {
     fn drop(&mut self) {
         // A file that stays is harmless; one that is removed could be locked by two.
         self.file.set_len(0).ok();
+        // Closing is not enough: a process that is being started elsewhere in this one has a copy of the file until it runs its program.
+        flock(&self.file, FlockOperation::Unlock).ok();
     }
 }
 
