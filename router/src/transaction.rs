@@ -30,7 +30,14 @@ type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// A transaction. It sees its snapshot and its own writes; nobody sees those before the commit. Dropping it aborts it.
 ///
-/// Keys and values are checked when they are given.
+/// Keys and values are checked when they are given. A commit consumes the transaction:
+///
+/// ```compile_fail,E0382
+/// fn use_after_commit(mut txn: shingle_router::Transaction) -> shingle_router::Result<()> {
+///     txn.commit()?;
+///     txn.put("key", "value")
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Transaction {
     snapshot: Snapshot,
@@ -97,6 +104,11 @@ impl Transaction {
             let bounds = (range.start.as_ref().map(Vec::as_slice), range.end.as_ref().map(Vec::as_slice));
             self.writes.range::<[u8], _>(bounds).map(|(key, value)| (key.clone(), value.clone())).collect()
         };
+        let serializable = self.isolation == Isolation::Serializable;
+        if serializable {
+            // All of it until the scan is dropped and says how far it went: one that is leaked has read everything.
+            self.ranges_read.push(range.clone());
+        }
         TransactionScan {
             stored: self.snapshot.scan(range.clone()),
             stored_front: None,
@@ -106,7 +118,7 @@ impl Transaction {
             front: None,
             back: None,
             exhausted: false,
-            ranges_read: (self.isolation == Isolation::Serializable).then_some(&mut self.ranges_read),
+            ranges_read: serializable.then_some(&mut self.ranges_read),
         }
     }
 
@@ -292,9 +304,10 @@ impl Drop for TransactionScan<'_> {
     fn drop(&mut self) {
         let Some(ranges_read) = &mut self.ranges_read else { return };
         if self.exhausted {
-            ranges_read.push(self.whole.clone());
             return;
         }
+        // The whole range, noted when the scan began; nothing was noted since, for the scan borrows the transaction.
+        ranges_read.pop();
         if let Some(last) = self.front.take() {
             ranges_read.push(KeyRange { start: self.whole.start.clone(), end: Bound::Included(last) });
         }
