@@ -20,6 +20,7 @@ setup:
 
 build: setup
 	cargo build $(CARGO_FLAGS) --bin shingle
+	@echo 'the command: $(CARGO_TARGET_DIR)/release/shingle'
 
 demo: build
 	@$(CARGO_TARGET_DIR)/release/shingle demo

@@ -16,6 +16,7 @@ use crate::shards::Shards;
 use crate::snapshot::Snapshots;
 use crate::stats::Counters;
 use parking_lot::{Mutex, RwLock};
+use rayon::ThreadPool;
 use shingle_shard::Version;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,8 @@ use std::time::Instant;
 pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) shards: Shards,
+    /// The store's own workers. Never rayon's global ones: their owner may wait on all of them for a commit that needs one.
+    pub(crate) workers: ThreadPool,
     /// The newest version that snapshots see. Written by the apply stage alone, after everything up to it is applied.
     pub(crate) visible: AtomicU64,
     pub(crate) sequencer: Mutex<Sequencer>,

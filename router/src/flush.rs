@@ -262,13 +262,10 @@ impl Core {
         self.sync()?;
         self.persist_blocks(through)?;
         fail::fail_point!("flush::after_blocks");
-        let flushed: Vec<_> = self
-            .shards
-            .all()
-            .par_iter()
-            .filter(|shard| chosen(shard.number()))
-            .map(|shard| shard.flush(through, self.epoch()))
-            .collect();
+        let flushed: Vec<_> = self.workers.install(|| {
+            let shards = self.shards.all().par_iter().filter(|shard| chosen(shard.number()));
+            shards.map(|shard| shard.flush(through, self.epoch())).collect()
+        });
         self.evict();
         let mut sum = Flushed::default();
         for part in flushed {

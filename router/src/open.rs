@@ -21,6 +21,7 @@ use crate::store::Store;
 use crate::{Error, Result};
 use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use rustix::process::{Resource, getrlimit};
 use shingle_shard::backend::{Backend, MemoryBackend, RocksBackend, RocksOptions, RocksShared};
 use shingle_shard::{Shard, ShardOptions};
@@ -134,6 +135,7 @@ impl Store {
         let backends = (0..shards).map(|_| Arc::new(MemoryBackend::new()) as Arc<dyn Backend>).collect();
         let core = Core {
             disk: None,
+            workers: make_workers(shards)?,
             shards: Shards::new(make_shards(backends, &options.router), slots, SlotMap::even(slots.count, shards)),
             visible: AtomicU64::new(0),
             sequencer: Mutex::new(Sequencer::new(1, None)),
@@ -190,6 +192,7 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
     let flushed = shards.iter().map(Shard::flushed_through).max().unwrap_or(0);
     let visible = recovered.last_version.max(flushed);
     let core = Core {
+        workers: make_workers(shards.len())?,
         visible: AtomicU64::new(visible),
         sequencer: Mutex::new(Sequencer::new(
             recovered.next_version.max(visible + 1),
@@ -230,6 +233,13 @@ pub(crate) fn log_options(layout: &Layout<'_>, manifest: &Manifest, options: &Op
     // Enough to take over from what one full memory budget leaves behind.
     let recycled_max = options.router.memory_budget_bytes.div_ceil(segment_bytes) as usize + 1;
     LogOptions { dir: manifest.log_dir(layout.dir), store_id: manifest.store_id, segment_bytes, recycled_max }
+}
+
+fn make_workers(shards: usize) -> Result<ThreadPool> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(shards);
+    let name = "shingle-worker";
+    let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| name.to_owned()).build();
+    pool.map_err(|error| Error::Thread { name, source: Arc::new(std::io::Error::other(error)) })
 }
 
 fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options) -> Vec<Shard> {

@@ -7,12 +7,14 @@ use crate::log::RollbackRecord;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use shingle_shard::Version;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How many rollbacks there have been since the store was opened. The versions that they removed are in the block index.
 #[derive(Debug, Default)]
 pub(crate) struct Rollbacks {
     count: AtomicUsize,
+    /// One failed half-way: nothing above what it keeps may be shown until the store is opened again.
+    cut_short: AtomicBool,
 }
 
 impl Rollbacks {
@@ -20,6 +22,10 @@ impl Rollbacks {
     #[inline]
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_cut_short(&self) -> bool {
+        self.cut_short.load(Ordering::Acquire)
     }
 }
 
@@ -73,18 +79,27 @@ impl Core {
     /// 4. The shards remove the versions, each from its memory and its backend.
     pub(crate) fn apply_rollback(&self, commit: &Commit) -> Result<()> {
         let record = RollbackRecord::decode(&commit.payload).ok_or(Error::UnreadableCommit { version: commit.version });
-        let keep = record.map_err(|error| self.health.poison(&error))?.keep_version;
+        let keep = record
+            .map_err(|error| {
+                self.rollbacks.cut_short.store(true, Ordering::Release);
+                self.health.poison(&error)
+            })?
+            .keep_version;
         let _no_flush = self.flusher.exclude();
         let mut applied = self.boundary.lock();
         self.visible.store(keep, Ordering::Release);
         self.blocks.write().roll_back(RolledBack { keep, at: commit.version });
         self.rollbacks.count.fetch_add(1, Ordering::Release);
         fail::fail_point!("rollback::before_shards");
-        let removed: Result<Vec<u64>, _> =
-            self.shards.all().par_iter().map(|shard| shard.rollback(keep, self.epoch())).collect();
+        let removed: Result<Vec<u64>, _> = self
+            .workers
+            .install(|| self.shards.all().par_iter().map(|shard| shard.rollback(keep, self.epoch())).collect());
         fail::fail_point!("rollback::after_shards");
         // Half of it may have happened: only opening the store again, which repeats it from the log, puts that right.
-        removed.map_err(|error| self.health.poison(&error.into()))?;
+        removed.map_err(|error| {
+            self.rollbacks.cut_short.store(true, Ordering::Release);
+            self.health.poison(&error.into())
+        })?;
         *applied = commit.version;
         Ok(())
     }

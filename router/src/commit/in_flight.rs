@@ -64,6 +64,10 @@ impl InFlight {
         self.commits.into()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.commits.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.commits.is_empty()
     }

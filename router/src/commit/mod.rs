@@ -32,6 +32,9 @@ use std::sync::atomic::Ordering;
 /// A group at least this large is applied to its shards in parallel: below it, waking the workers costs more than it saves.
 const PARALLEL_APPLY_BYTES: usize = 64 << 10;
 
+/// Commits that may be numbered and not yet visible. Below the log's `VERSIONS_IN_FLIGHT`, on which it rests that no version is given twice.
+const IN_FLIGHT_MAX: usize = 1 << 15;
+
 /// A commit from its numbering to its acknowledgement.
 #[derive(Debug)]
 pub(crate) struct Commit {
@@ -69,6 +72,9 @@ impl Core {
         let room = self.admit(prepared.payload.len())?;
         let checked = reads.map_or(Ok(0), |reads| self.validate_old(reads))?;
         let mut sequencer = self.sequencer.lock();
+        while sequencer.in_flight.len() >= IN_FLIGHT_MAX && !sequencer.is_closing() {
+            self.pipeline.published.wait(&mut sequencer);
+        }
         if let Some(reads) = reads {
             self.validate(&mut sequencer, reads, checked)?;
         }
@@ -80,14 +86,18 @@ impl Core {
 
     /// Second stage, on the log thread: after it, the group is as durable as its commits ask for.
     pub(crate) fn append_and_sync(&self, group: &Group) -> Result<()> {
+        self.health.check()?;
         let Some(log) = &self.log else { return Ok(()) };
         let mut log = log.lock();
         fail::fail_point!("commit::before_append");
         let frames: Vec<_> = group.iter().map(|commit| commit.frame(commit.version)).collect();
         log.append(&frames).map_err(|error| self.health.latch(error))?;
         fail::fail_point!("commit::after_append");
-        if group.iter().any(|commit| commit.durability == Durability::Sync) {
+        // A queue that never empties leaves the log thread no pause in which to sync what is due.
+        let due = self.buffered_since.lock().is_some_and(|since| since.elapsed() >= self.options.buffered_sync);
+        if due || group.iter().any(|commit| commit.durability == Durability::Sync) {
             log.sync().map_err(|error| self.health.poison(&error))?;
+            *self.buffered_since.lock() = None;
         } else {
             self.note_buffered();
         }
@@ -101,6 +111,8 @@ impl Core {
         let outcome = match newest.kind {
             // A rollback is a group of its own: the sequencer sees to it.
             Kind::Rollback => self.apply_rollback(newest),
+            // Numbered behind a rollback that was cut short: on top of it, the rows that it left would be seen.
+            Kind::Commit | Kind::Close if self.rollbacks.is_cut_short() => self.health.check(),
             Kind::Commit | Kind::Close => {
                 self.apply(group);
                 Ok(())
@@ -135,8 +147,10 @@ impl Core {
             for commit in group {
                 commit.writes().for_each(|(shard, ops)| by_shard[shard].push((commit.version, ops)));
             }
-            shards.par_iter().zip(by_shard).for_each(|(shard, writes)| {
-                writes.into_iter().for_each(|(version, ops)| shard.apply(version, ops));
+            self.workers.install(|| {
+                shards.par_iter().zip(by_shard).for_each(|(shard, writes)| {
+                    writes.into_iter().for_each(|(version, ops)| shard.apply(version, ops));
+                });
             });
         }
         *applied = group.last().map_or(*applied, |newest| newest.version);
