@@ -71,6 +71,23 @@ fn a_rollback_waits_for_a_yes() {
     place.fails(2, &["get", "k", "--at-height", "3"]);
 }
 
+/// What was committed after the newest block belongs to none, and goes as well.
+#[test]
+fn a_rollback_names_what_belongs_to_no_block() {
+    let place = Place::new();
+    place.ok(&["demo", "--blocks", "2", "--accounts", "50", "--transfers", "5"]);
+    let height = place.json(&["status", "--json"])["height"].to_string();
+    let nothing = place.json(&["rollback", "--to-height", &height, "--json"]);
+    assert_eq!(nothing["version"], place.json(&["status", "--json"])["version"], "nothing was above the block");
+    place.ok(&["put", "late", "1"]);
+    let said = place.fails(2, &["rollback", "--to-height", &height]);
+    assert!(said.contains("0 blocks and 1 versions after the newest block"), "{said}");
+    assert_eq!(place.ok(&["get", "late"]), "1\n");
+    let done = place.json(&["rollback", "--to-height", &height, "--yes", "--json"]);
+    assert_eq!(done["later_versions_removed"].as_u64(), Some(1));
+    place.fails(1, &["get", "late"]);
+}
+
 #[test]
 fn a_store_that_is_open_elsewhere_is_left_alone() {
     let place = Place::new();
