@@ -10,6 +10,7 @@ mod blocks;
 mod commit;
 mod core;
 mod create;
+mod creating;
 mod durable;
 mod error;
 mod feed;

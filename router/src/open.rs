@@ -4,6 +4,7 @@ use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile};
 use crate::commit::{Pipeline, Sequencer};
 use crate::core::{Core, Disk};
+use crate::creating::Creating;
 use crate::flush::Flusher;
 use crate::health::Health;
 use crate::layout::Layout;
@@ -113,14 +114,17 @@ impl Store {
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Store> {
         options.check()?;
         let layout = Layout { dir };
-        if !layout.manifest().exists() {
+        if !Manifest::is_there(dir)? {
             if !options.create_if_missing {
                 return Err(Error::NotAStore { path: dir.to_owned() });
             }
             return crate::create::create(&layout, options);
         }
         let lock = StoreLock::acquire(dir)?;
-        open_locked(&layout, lock, options)
+        let store = open_locked(&layout, lock, options)?;
+        // Making it may have been cut short after the last step. If the manifest were lost, what is here must not be taken for leftovers.
+        Creating::remove(&layout)?;
+        Ok(store)
     }
 
     /// Makes a store that lives in memory and is gone when it is closed.

@@ -19,7 +19,7 @@
 
 use super::{BlockIndex, Entry, RolledBack, SealedBlock};
 use crate::layout::{BLOCKS_MAGIC, FORMAT, Layout, StoreId, store_id_text};
-use crate::{Error, Result};
+use crate::{Error, Result, durable};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -57,7 +57,7 @@ impl BlocksFile {
         let file = file.map_err(|error| Error::io("create", &path, error))?;
         let mut blocks = BlocksFile { file, path, store_id, count: 0 };
         blocks.write_count(0)?;
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))?;
+        durable::sync_name(&blocks.path).map_err(|error| Error::io("sync", dir, error))?;
         Ok(blocks)
     }
 
