@@ -51,9 +51,13 @@ impl Core {
         self.health.check()?;
         let handle = {
             let mut sequencer = self.sequencer.lock();
+            sequencer.rollbacks_waiting += 1;
             while !sequencer.is_drained() {
                 self.pipeline.published.wait(&mut sequencer);
             }
+            sequencer.rollbacks_waiting -= 1;
+            // Who waited to commit goes on once this one has its number, or is refused.
+            self.pipeline.published.notify_all();
             let block = self.blocks.read().at_height(height);
             let newest = self.newest_block().map(|block| block.height);
             let block = block.ok_or(Error::NoSuchHeight { height, newest })?;

@@ -72,7 +72,9 @@ impl Core {
         let room = self.admit(prepared.payload.len())?;
         let checked = reads.map_or(Ok(0), |reads| self.validate_old(reads))?;
         let mut sequencer = self.sequencer.lock();
-        while sequencer.in_flight.len() >= IN_FLIGHT_MAX && !sequencer.is_closing() {
+        // Behind a rollback that waits for the pipeline to run dry, which it never would.
+        while (sequencer.in_flight.len() >= IN_FLIGHT_MAX || sequencer.rollbacks_waiting > 0) && !sequencer.is_closing()
+        {
             self.pipeline.published.wait(&mut sequencer);
         }
         if let Some(reads) = reads {
