@@ -12,6 +12,7 @@ mod core;
 mod create;
 mod creating;
 mod durable;
+mod encoding;
 mod error;
 mod feed;
 mod flush;
