@@ -49,20 +49,21 @@ impl Builder {
         }
     }
 
-    /// How many shards the store has. A new store has 8 unless this says otherwise.
+    /// How many shards the store has, 1 to 1024. A new store has 8 unless this says otherwise.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self
     }
 
-    /// How many slots keys are hashed to: the grain in which they can be spread over shards. Default 4096.
+    /// How many slots keys are hashed to: the grain in which they can be spread over shards. Default 4096; from the number of
+    /// shards to 1 048 576.
     pub fn slots(mut self, slots: u32) -> Self {
         self.slots = Some(slots);
         self
     }
 
     /// Which part of a key decides its shard. Default [`RoutingKey::Whole`]; with [`RoutingKey::Prefix`], keys that share
-    /// their first bytes live on one shard and are scanned there.
+    /// their first bytes, at least one, live on one shard and are scanned there.
     pub fn routing_key(mut self, routing_key: RoutingKey) -> Self {
         self.routing_key = Some(routing_key);
         self

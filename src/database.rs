@@ -160,7 +160,8 @@ impl Database {
     /// Commits a batch over all shards at once, and waits until it is visible and durable.
     ///
     /// # Errors
-    /// As [`Database::submit`]; what kept the log from being written: nothing of the batch remains then.
+    /// As [`Database::submit`]; what kept the log from being written: nothing of the batch remains then, unless it is
+    /// [`ErrorKind::Poisoned`](crate::ErrorKind::Poisoned), after which only opening the store again tells.
     pub fn commit(&self, batch: Batch) -> Result<Version> {
         self.submit(batch)?.wait()
     }
@@ -269,7 +270,8 @@ impl Database {
         self.store.changes_since(version)
     }
 
-    /// The keys whose values differ between two heights, in byte order. Costs what was written between them.
+    /// The keys whose values differ between two heights, in byte order. Costs what was written between them, and holds
+    /// the keys of all that in memory.
     ///
     /// # Errors
     /// A height that does not exist or is pruned; damage; I/O.

@@ -66,7 +66,8 @@ impl CommitHandle {
     /// Waits until the commit is visible and as durable as was asked for, and returns its version.
     ///
     /// # Errors
-    /// What kept the commit from being written: nothing of it remains.
+    /// What kept the commit from being written: nothing of it remains. After [`Error::Poisoned`] nobody knows, and the whole of
+    /// it may be there when the store is opened again.
     pub fn wait(self) -> Result<Version> {
         let mut state = self.completion.state.lock();
         loop {
