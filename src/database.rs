@@ -222,8 +222,8 @@ impl Database {
     /// Removes every block above `height`, and everything that was committed after that block. Snapshots of what is removed answer with
     /// [`ErrorKind::RolledBack`](crate::ErrorKind::RolledBack) from then on.
     ///
-    /// Returns the version of the rollback itself, at which the store is as it was when the block was sealed; that block's own version if
-    /// nothing came after it.
+    /// Returns the version of the rollback itself, at which the store is as it was when the block was sealed. Where nothing is above the block it does
+    /// nothing, and returns the newest version.
     ///
     /// # Errors
     /// No block of this height, or one below the floor; a store that is closed or poisoned; a full disk; I/O.

@@ -164,7 +164,8 @@ impl Snapshot {
         if keys.len() < PARALLEL_KEYS_MIN {
             keys.iter().map(|key| self.get(key)).collect()
         } else {
-            keys.par_iter().with_min_len(PARALLEL_KEYS_MIN / 4).map(|key| self.get(key)).collect()
+            let values = || keys.par_iter().with_min_len(PARALLEL_KEYS_MIN / 4).map(|key| self.get(key)).collect();
+            self.core().workers.read.run(values)
         }
     }
 

@@ -7,6 +7,13 @@ use crate::shards::Shards;
 use crate::{Durability, Error, Result};
 use shingle_shard::{OpsBuf, Version};
 
+/// What a write takes beside its part of the payload. Under way: its hash here, 8 B, and in the table of commits in flight, 16 B in a table that
+/// may be half empty. Applied: its header in the memtable, 48 B, and its place in the index, 8 B in a table that may be half empty.
+const WRITE_BYTES: u64 = 80;
+
+/// What a commit takes beside its payload and its writes: itself, its completion, its places in queues, and what the allocator adds.
+const COMMIT_BYTES: u64 = 320;
+
 /// A commit before it has its number.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -63,6 +70,11 @@ impl Prepared {
             block: None,
             durability: Durability::Sync,
         }
+    }
+
+    /// What the commit takes from its admission until it is applied, and then at most in the memtables.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        self.payload.len() as u64 + WRITE_BYTES * self.key_hashes.len() as u64 + COMMIT_BYTES
     }
 
     pub(crate) fn frame(&self, version: Version) -> Frame<'_> {

@@ -101,6 +101,21 @@ impl Log {
         Ok(())
     }
 
+    /// Reserves versions from `next` on, durably, unless some are reserved still. Returns the last one that is: no version
+    /// above it may be told to anybody, for a crash would have it given out again.
+    pub(crate) fn reserve(&mut self, next: Version) -> Result<Version> {
+        self.check_usable()?;
+        if next > self.reserved_through() {
+            self.begin_segment(0, next)?;
+        }
+        Ok(self.reserved_through())
+    }
+
+    /// The last version that is reserved; 0 while no segment is active, for what the closing record names counts then.
+    pub(crate) fn reserved_through(&self) -> Version {
+        self.active.as_ref().map_or(0, |active| active.header.version_limit)
+    }
+
     /// Makes everything that was appended durable. An error is final: [`Error::Poisoned`].
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.check_usable()?;
@@ -202,7 +217,7 @@ impl Log {
             previous,
             first_position,
             base_version: self.written,
-            version_limit: version_limit(self.next_version, last),
+            version_limit: version_limit(self.next_version, last).max(self.reserved_through()),
             salt: new_salt(),
         };
         self.cut_off_spare()?;
