@@ -20,7 +20,7 @@ pub(crate) struct Log {
     pub(super) options: LogOptions,
     /// Segments that take no more records, oldest first.
     pub(super) sealed: VecDeque<Sealed>,
-    /// `None` until the first append after opening.
+    /// `None` until the first append or reservation after opening.
     pub(super) active: Option<Active>,
     /// Where the log ends while no segment is active.
     pub(super) end: LogEnd,
@@ -111,7 +111,7 @@ impl Log {
         Ok(self.reserved_through())
     }
 
-    /// The last version that is reserved; 0 while no segment is active, for what the closing record names counts then.
+    /// The last version that is reserved; 0 while no segment is active: a closing record, which names the next version, may be the last one then.
     pub(crate) fn reserved_through(&self) -> Version {
         self.active.as_ref().map_or(0, |active| active.header.version_limit)
     }
