@@ -144,7 +144,8 @@ impl Database {
     /// ```
     ///
     /// # Errors
-    /// A key, a value or a batch out of bounds; a store that is closed or poisoned; a full disk that keeps memory from being flushed.
+    /// A key, a value or a batch out of bounds; a store that is closed or poisoned; a full disk that keeps memory from being flushed, or new
+    /// versions from being reserved.
     pub fn submit(&self, batch: Batch) -> Result<CommitHandle> {
         self.store.submit(None, &batch)
     }
@@ -320,7 +321,8 @@ impl Database {
         self.store.sync()
     }
 
-    /// Flushes, then reads everything on disk: every checksum, every key on its shard, every entry of the index of changes.
+    /// Flushes, then reads everything on disk: every checksum, every key on its shard, every entry of the index of changes. Flushes and rollbacks wait
+    /// meanwhile, so `progress`, which is called from several threads, must not wait for one.
     ///
     /// # Errors
     /// A store that cannot be flushed. Damage is in the report, shard by shard.

@@ -184,8 +184,7 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         let backend = RocksBackend::open(path, &manifest.identity(number), &rocks, &shared)?;
         Ok(Arc::new(backend) as Arc<dyn Backend>)
     };
-    let backends =
-        workers.upkeep.run(|| paths.par_iter().enumerate().map(open_shard).collect::<Result<Vec<_>>>())?;
+    let backends = workers.upkeep.run(|| paths.par_iter().enumerate().map(open_shard).collect::<Result<Vec<_>>>())?;
     manifest.epoch += 1;
     let slots = manifest.slots();
     let shards = make_shards(backends, &options.router);

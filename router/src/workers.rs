@@ -39,6 +39,11 @@ impl Pool {
         pool.map(Pool).map_err(|error| Error::Thread { name, source: Arc::new(std::io::Error::other(error)) })
     }
 
+    /// Whether [`Pool::run`] takes a thread of its own: the caller's belongs to another pool.
+    pub(crate) fn takes_a_thread(&self) -> bool {
+        rayon::current_thread_index().is_some() && self.0.current_thread_index().is_none()
+    }
+
     /// Runs `step` on the pool, where its parallel iterators are at home, and waits for it.
     ///
     /// A thread of another pool, one of the caller's for instance, would not just wait: rayon has it do other work of its own pool meanwhile,
@@ -47,8 +52,7 @@ impl Pool {
     /// # Panics
     /// If `step` does; if the system refuses that thread.
     pub(crate) fn run<R: Send>(&self, step: impl FnOnce() -> R + Send) -> R {
-        let from_elsewhere = rayon::current_thread_index().is_some() && self.0.current_thread_index().is_none();
-        if !from_elsewhere {
+        if !self.takes_a_thread() {
             return self.0.install(step);
         }
         let outcome = thread::scope(|scope| scope.spawn(|| self.0.install(step)).join());

@@ -27,6 +27,11 @@ fn open(path: &Path) -> Result<Store> {
     Store::open(path, OpenOptions { shards: Some(4), ..OpenOptions::default() })
 }
 
+/// So many that they are read in parallel.
+fn keys() -> Vec<Vec<u8>> {
+    (0..10 * KEYS).map(|n| key(n % KEYS)).collect()
+}
+
 fn key(n: usize) -> Vec<u8> {
     format!("key {n}").into_bytes()
 }
@@ -47,7 +52,7 @@ fn everything(store: &Store, mark: usize) -> Result<()> {
     wait(Some(Block { height, timestamp_ms: height }), &large(mark))?;
     wait(None, &large(mark + 1))?;
     store.flush()?;
-    let keys: Vec<_> = (0..KEYS).map(key).collect();
+    let keys = keys();
     assert!(store.snapshot_newest().multi_get(&keys)?.iter().all(Option::is_some));
     assert!(store.verify(&|_| {})?.is_sound());
     store.roll_back_to(height)?;
@@ -91,7 +96,7 @@ fn tasks_of_a_users_pool_wait_for_the_store_one_by_one() {
         in_time(move |path| {
             let store = open(path)?;
             everything(&store, 1)?;
-            let keys: Vec<_> = (0..KEYS).map(key).collect();
+            let keys = keys();
             let (tell, outcomes) = channel();
             pool(threads).scope(|scope| {
                 for task in 0..60 {
@@ -157,7 +162,7 @@ fn commits_and_reads_do_not_wait_for_a_verification() {
             });
             verifying.recv().expect("it reports its progress");
             store.submit(None, &large(1))?.wait()?;
-            let keys: Vec<_> = (0..KEYS).map(key).collect();
+            let keys = keys();
             assert!(store.snapshot_newest().multi_get(&keys)?.iter().all(Option::is_some));
             drop(went_on);
             assert!(verification.join().expect("it does not panic")?.is_sound());
