@@ -9,6 +9,7 @@ use crate::manifest::{Manifest, new_store_id, relative_to_store};
 use crate::open::{OpenOptions, SHARDS_DEFAULT, log_options, open_locked, within_file_limit};
 use crate::slot::{SLOTS_DEFAULT, SlotMap};
 use crate::store::Store;
+use crate::workers::Workers;
 use crate::{Error, Result, durable};
 use rayon::prelude::*;
 use shingle_shard::backend::{RocksBackend, RocksShared};
@@ -44,11 +45,13 @@ pub(crate) fn create(layout: &Layout<'_>, options: OpenOptions) -> Result<Store>
     creating.store(layout)?;
     fail::fail_point!("create::after_marker");
     let shared = RocksShared::new(&rocks, shards)?;
-    manifest.shard_dirs(dir).par_iter().enumerate().try_for_each(|(number, path)| {
-        fs::create_dir_all(path).map_err(|error| Error::io("create", path, error))?;
+    let make_shard = |(number, path): (usize, &PathBuf)| {
+        durable::create_dir_all(path).map_err(|error| Error::io("create", path, error))?;
         RocksBackend::create(path, &manifest.identity(number), &rocks, &shared)?;
         Ok::<(), Error>(())
-    })?;
+    };
+    let paths = manifest.shard_dirs(dir);
+    Workers::new(shards)?.upkeep.run(|| paths.par_iter().enumerate().try_for_each(make_shard))?;
     drop(shared);
     let log_options = log_options(layout, &manifest, &options);
     Log::create(log_options, 0)?.close(1)?;

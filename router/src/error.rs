@@ -49,21 +49,11 @@ pub enum Error {
     /// A shard failed.
     #[error(transparent)]
     Shard(#[from] shingle_shard::Error),
-    /// An argument is out of bounds or makes no sense here.
+    /// An argument or a setting is out of bounds or makes no sense here.
     #[error("{what}")]
     InvalidArgument {
         /// What is wrong with it, as a sentence.
         what: String,
-    },
-    /// A setting is out of its bounds.
-    #[error("the setting {field} must be {bound}, but {given} was given")]
-    InvalidSetting {
-        /// The setting's name.
-        field: &'static str,
-        /// What it may be.
-        bound: String,
-        /// What was given.
-        given: String,
     },
     /// A key that the transaction read or writes was written after its snapshot.
     #[error("the key {key} was written by a later commit; run the transaction again", key = Hex(key))]
@@ -307,7 +297,6 @@ impl Error {
         match self {
             Error::Shard(error) => kind_of_shard(error),
             Error::InvalidArgument { .. }
-            | Error::InvalidSetting { .. }
             | Error::AboveNewest { .. }
             | Error::HeightNotRising { .. }
             | Error::TimestampFalls { .. }

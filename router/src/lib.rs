@@ -31,8 +31,11 @@ mod slot;
 mod snapshot;
 mod stats;
 mod store;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod verify;
+mod workers;
 
 pub use batch::{Batch, Durability};
 pub use blocks::{Block, SealedBlock};

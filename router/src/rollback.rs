@@ -46,7 +46,7 @@ impl Core {
     }
 
     /// Removes every block above `height`, and every commit after that block. Returns the version of the rollback itself, at which the store is as it
-    /// was when the block was sealed.
+    /// was when the block was sealed; where nothing is above the block, the newest version.
     pub(crate) fn roll_back_to(&self, height: u64) -> Result<Version> {
         self.health.check()?;
         let handle = {
@@ -65,9 +65,10 @@ impl Core {
             if block.version < floor {
                 return Err(Error::Pruned { asked: block.version, floor });
             }
-            if block.version == self.visible() {
-                return Ok(block.version);
+            if self.blocks.read().rolled_back_to(self.visible()) == block.version {
+                return Ok(self.visible());
             }
+            self.reserve(&sequencer)?;
             let handle = sequencer.number_rollback(block)?;
             self.pipeline.queued.notify_one();
             handle
@@ -97,7 +98,8 @@ impl Core {
         fail::fail_point!("rollback::before_shards");
         let removed: Result<Vec<u64>, _> = self
             .workers
-            .install(|| self.shards.all().par_iter().map(|shard| shard.rollback(keep, self.epoch())).collect());
+            .upkeep
+            .run(|| self.shards.all().par_iter().map(|shard| shard.rollback(keep, self.epoch())).collect());
         fail::fail_point!("rollback::after_shards");
         // Half of it may have happened: only opening the store again, which repeats it from the log, puts that right.
         removed.map_err(|error| {

@@ -57,7 +57,7 @@ impl CommitHandle {
         CommitHandle { version, completion }
     }
 
-    /// The version that the commit has if it succeeds.
+    /// The version that the commit has if it succeeds. If it fails, or is lost in a crash, no other commit ever has it.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version

@@ -62,11 +62,9 @@ impl Sequencer {
         }
     }
 
-    /// Gives the commit its version and its place in the queue.
+    /// Gives the commit its version, which must be [reserved](Core::reserve), and its place in the queue.
     pub(crate) fn number(&mut self, prepared: Prepared) -> Result<CommitHandle> {
-        if self.lifecycle != Lifecycle::Open {
-            return Err(Error::Closed);
-        }
+        self.check_open()?;
         if let Some(block) = prepared.block {
             self.check_block(block)?;
             self.head = Some(block);
@@ -78,6 +76,10 @@ impl Sequencer {
         self.in_flight.push(Arc::clone(&commit));
         self.queue.push_back(commit);
         Ok(CommitHandle::new(version, completion))
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.lifecycle == Lifecycle::Open { Ok(()) } else { Err(Error::Closed) }
     }
 
     fn check_block(&self, block: Block) -> Result<()> {
@@ -167,6 +169,21 @@ impl Sequencer {
 }
 
 impl Core {
+    /// Makes sure that the version which is given next is reserved: it is told to others before it is in the log. Costs something after an opening, and
+    /// when the disk has been full for long; otherwise the log has reserved more long before.
+    pub(crate) fn reserve(&self, sequencer: &Sequencer) -> Result<()> {
+        // Not behind the record that closes the log.
+        sequencer.check_open()?;
+        let next = sequencer.next_version;
+        if next > self.reserved_through.load(Ordering::Acquire)
+            && let Some(log) = &self.log
+        {
+            let reserved = log.lock().reserve(next).map_err(|error| self.health.latch(error))?;
+            self.reserved_through.fetch_max(reserved, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
     /// Refuses a transaction whose reads are no longer true: something that it saw was written after its snapshot.
     ///
     /// 1. Commits in flight are asked before the shards: a commit leaves the former only when it is in the latter.
