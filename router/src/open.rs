@@ -114,8 +114,8 @@ impl Store {
         options.check()?;
         let layout = Layout { dir };
         if !layout.manifest().exists() {
-            if !options.create_if_missing {
-                return Err(Error::NotAStore { path: dir.to_owned() });
+            if !options.create_if_missing || dir.is_file() {
+                return Err(Error::not_a_store(dir));
             }
             return crate::create::create(&layout, options);
         }
@@ -239,7 +239,7 @@ fn make_workers(shards: usize) -> Result<ThreadPool> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(shards);
     let name = "shingle-worker";
     let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| name.to_owned()).build();
-    pool.map_err(|error| Error::Thread { name, source: Arc::new(std::io::Error::other(error)) })
+    pool.map_err(|error| Error::Thread { name, cause: Arc::new(std::io::Error::other(error)) })
 }
 
 fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options) -> Vec<Shard> {

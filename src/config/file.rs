@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(super) fn read(path: &Path) -> Result<Config, ConfigError> {
     let format = Format::of(path)?;
     let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source: Arc::new(source) })?;
+        .map_err(|cause| ConfigError::Read { path: path.to_owned(), cause: Arc::new(cause) })?;
     parse(&text, format).map_err(|what| ConfigError::Parse { path: path.to_owned(), what })
 }
 
