@@ -30,6 +30,7 @@ use store::Store;
 use workload::Plan;
 
 pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
+    args.no_store.check("--scratch says where they are made")?;
     let (plan, options): (Box<dyn Plan + '_>, _) = match &args.workload {
         Workload::Blocks(args) => (Box::new(blocks::Blocks::new(args)), &args.options),
         Workload::Transfers(args) => (Box::new(transfers::Transfers::new(args)), &args.options),
@@ -64,7 +65,15 @@ pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
         rounds,
     });
     let stores = measured.collect();
-    Report { workload: plan.name(), settings: plan.settings(), figures: plan.figures(), stores, options }.print(out)
+    let report = Report {
+        workload: plan.name(),
+        arguments: plan.arguments()?,
+        settings: plan.settings(),
+        figures: plan.figures(),
+        stores,
+        options,
+    };
+    report.print(out)
 }
 
 /// Shingle first, then the others, each in a directory of its own.

@@ -1,20 +1,23 @@
 //! `shingle replay`.
 
 use crate::args::ReplayArgs;
-use crate::failure::{Negative, Usage};
+use crate::failure::Negative;
 use crate::output::Output;
 use crate::{progress, units};
-use shingle_replay::{Counts, Error, Options, Report};
+use shingle_replay::{Counts, Options, Report};
+use std::num::NonZero;
 use std::time::Duration;
 
 pub(crate) fn run(args: &ReplayArgs, out: &mut Output) -> anyhow::Result<()> {
+    args.no_store.check("--keep says where they are made and left")?;
+    let positive = |number: Option<u64>| number.and_then(|number| NonZero::new(number as usize));
     let options = Options {
         shards: args.shards as usize,
         dir: args.keep.clone(),
-        flush_every: args.flush_every,
+        flush_every: positive(args.flush_every),
         ..Options::default()
     };
-    let options = Options { threads: args.threads.unwrap_or(options.threads), ..options };
+    let options = Options { threads: positive(args.threads).unwrap_or(options.threads), ..options };
     let bar = progress::bar("replaying", 0);
     let report = shingle_replay::run(&args.paths, &options, &mut |progress| {
         bar.set_length(progress.cases_total as u64);
@@ -28,10 +31,7 @@ pub(crate) fn run(args: &ReplayArgs, out: &mut Output) -> anyhow::Result<()> {
         ));
     });
     bar.finish_and_clear();
-    let report = report.map_err(|error| match error {
-        Error::NoChains | Error::Path { .. } => anyhow::Error::from(Usage(error.to_string())),
-        Error::Directory(_) => error.into(),
-    })?;
+    let report = report?;
     if out.json {
         out.document(&report)?;
     } else {

@@ -24,7 +24,13 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
     }
     let head = match head {
         Some(block) => {
-            format!("height {}, timestamp {} ms, version {}", block.height, block.timestamp_ms, block.version)
+            format!(
+                "height {}, version {}, at {} (timestamp {} ms)",
+                block.height,
+                block.version,
+                units::date(block.timestamp_ms),
+                block.timestamp_ms
+            )
         }
         None => "no blocks yet".to_owned(),
     };
