@@ -77,14 +77,14 @@ fn is_usage(error: &Error) -> bool {
 
 /// What the command's user can do, where the error itself speaks to a programmer.
 fn hint(error: &Error) -> Option<&'static str> {
-    match error {
-        Error::NotAStore { .. } => Some(
+    if matches!(error, Error::NotAStore { .. }) {
+        Some(
             "`--dir` names another directory; `shingle demo` makes a store to look at, `shingle put --create` an empty one",
-        ),
-        Error::LogDamaged { .. } => Some(
-            "nothing was changed; if there is no copy, `shingle status --recover-to-last-good` opens it so, for good",
-        ),
-        _ => None,
+        )
+    } else if matches!(error, Error::LogDamaged { .. }) {
+        Some("nothing was changed; if there is no copy, `shingle status --recover-to-last-good` opens it so, for good")
+    } else {
+        None
     }
 }
 

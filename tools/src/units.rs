@@ -28,6 +28,11 @@ pub(crate) fn count(count: u64) -> String {
     grouped
 }
 
+/// `1 block`, `2 blocks`.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// `416_123.0` → `416 k`; to be followed by what is counted: `/s`, for instance.
 pub(crate) fn rate(per_second: f64) -> String {
     match per_second {

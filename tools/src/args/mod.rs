@@ -17,8 +17,10 @@ use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 Keys and values are text, 0x hexadecimal or base64: (text:0x… means that very text).
-Exit codes: 0 done; 1 it failed, the answer is no, or what was asked for is not there; 2 the command line or the
-configuration file is wrong.
+Exit codes:
+  0  done
+  1  it failed, the answer is no, or what was asked for is not there
+  2  the command line or the configuration file is wrong
 
 Start here:
   shingle demo                 run a node for a few seconds, and see what it proved

@@ -45,13 +45,15 @@ pub(crate) struct AtArgs {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Where the chains come from: the consensus tests that every Ethereum client must pass, such as those in
-Cancun/BlockchainTests of https://github.com/ethereum/legacytests. Each file is JSON: chains by name, each with network,
-pre, genesisRLP, blocks (rlp; expectException… if it is to be refused), lastblockhash, and postState or postStateHash.
+Where chains come from: the consensus tests that every Ethereum client must pass,
+such as Cancun/BlockchainTests of https://github.com/ethereum/legacytests. A file
+is JSON: chains by name, each with network, pre, genesisRLP, blocks (rlp, and
+expectException… if it is to be refused), lastblockhash, and postState or
+postStateHash.
 
 Examples:
   git clone --depth 1 https://github.com/ethereum/legacytests
-  shingle replay legacytests/Cancun/BlockchainTests/ValidBlocks/bcMultiChainTest --shards 4
+  shingle replay --shards 4 legacytests/Cancun/BlockchainTests/ValidBlocks
 
 Exits with 1 if a block or a state root is not as the chain says.")]
 pub(crate) struct ReplayArgs {
@@ -121,7 +123,9 @@ Examples:
   shingle put --create --dir /tmp/state 0xdeadbeef base64:AAEC
   shingle put image - < image.png
   shingle put balance -5
-  shingle put -- -note- --              what begins with a dash and is no number comes after --")]
+  shingle put -- --key --value
+
+What begins with a dash and is no number comes after --, as in the last one.")]
 pub(crate) struct PutArgs {
     /// The key: text, 0x hexadecimal or base64:
     #[arg(allow_negative_numbers = true)]

@@ -81,8 +81,8 @@ fn open(options: &BenchOptions, transactions: bool, dir: &Path) -> anyhow::Resul
     let mut stores: Vec<Box<dyn Store>> = vec![Box::new(shingle::Shingle::open(options, &dir.join("shingle"))?)];
     for peer in &options.against {
         stores.push(match (peer, transactions) {
-            (Peer::Rocksdb, false) => Box::new(rocks::Plain::open(options, &dir.join("rocksdb"))?),
-            (Peer::Rocksdb, true) => Box::new(rocks::Transactional::open(options, &dir.join("rocksdb"))?),
+            (Peer::Rocksdb, false) => Box::new(rocks::Rocks::plain(options, &dir.join("rocksdb"))?),
+            (Peer::Rocksdb, true) => Box::new(rocks::Rocks::transactional(options, &dir.join("rocksdb"))?),
         });
     }
     Ok(stores)

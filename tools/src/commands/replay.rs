@@ -43,7 +43,11 @@ pub(crate) fn run(args: &ReplayArgs, out: &mut Output) -> anyhow::Result<()> {
 fn print_page(report: &Report, out: &mut Output) -> anyhow::Result<()> {
     let files =
         report.files.iter().map(|file| row(file.path.display().to_string(), file.counts, file.failures.len() as u64));
-    let total = row(format!("total, {} files", report.totals.files), report.totals.counts, report.totals.failures);
+    let total = row(
+        format!("total, {}", units::counted(report.totals.files, "file")),
+        report.totals.counts,
+        report.totals.failures,
+    );
     let header = ["file", "cases", "blocks", "executed", "refused", "reorganisations", "state roots", "failures"];
     out.table(&header, files.chain([total]))?;
     out.line(format_args!(

@@ -61,14 +61,10 @@ fn later_versions(db: &Database, newest_block: Version) -> anyhow::Result<u64> {
 impl RolledBack {
     /// What goes, or would go.
     fn removed(&self) -> String {
-        let blocks = counted(self.blocks, "block");
+        let blocks = units::counted(self.blocks, "block");
         match self.later_versions {
             0 => blocks,
-            versions => format!("{blocks} and {} after the newest block", counted(versions, "version")),
+            versions => format!("{blocks} and {} after the newest block", units::counted(versions, "version")),
         }
     }
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{} {what}{}", units::count(count), if count == 1 { "" } else { "s" })
 }

@@ -65,10 +65,8 @@ fn print_page(report: &VerifyReport, out: &mut Output) -> anyhow::Result<()> {
     match damaged.count() {
         0 => out.line("sound: everything was read, and every checksum, key and index entry is right"),
         damaged => {
-            let (shards, all) = (if damaged == 1 { "shard" } else { "shards" }, report.shards.len());
-            out.line(format_args!(
-                "DAMAGED: {damaged} {shards} of {all}; nothing was repaired: restore a copy of the store"
-            ))
+            let (damaged, all) = (units::counted(damaged as u64, "shard"), report.shards.len());
+            out.line(format_args!("DAMAGED: {damaged} of {all}; nothing was repaired: restore a copy of the store"))
         }
     }
 }

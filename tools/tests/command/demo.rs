@@ -10,7 +10,7 @@ fn it_proves_itself_and_goes_on_with_its_chain() {
     let mut args = SMALL.to_vec();
     args.push("--json");
     let first = place.json(&args);
-    assert_eq!(first["head"], 8, "five blocks, and three of the reorganisation");
+    assert_eq!(first["height"], 8, "five blocks, and three of the reorganisation");
     assert_eq!((first["transfers"].as_u64(), first["supply"].as_u64()), (Some(200), Some(300_000)));
     // Each transfer changes two accounts, and an account that several change is written once.
     assert!(first["writes"].as_u64().is_some_and(|writes| (5..=400).contains(&writes)), "{first}");

@@ -113,12 +113,13 @@ fn a_refusal_does_not_stutter() {
 #[test]
 fn damage_is_told_with_the_way_out_that_helps() {
     let place = Place::new();
-    place.ok(&["demo", "--blocks", "2", "--accounts", "2000", "--transfers", "50", "--shards", "2"]);
+    place.ok(&["demo", "--blocks", "2", "--accounts", "20000", "--transfers", "50", "--shards", "2"]);
     let tables = files_below(&place.path("data/shards/000"));
     let tables = tables.iter().filter(|path| path.extension().is_some_and(|extension| extension == "sst"));
-    // The largest holds the rows; an index of changes that is damaged is noticed as soon as the store is opened.
-    let table = tables.max_by_key(|path| path.metadata().map_or(0, |found| found.len())).expect("the demo flushes");
-    flip(table, 10);
+    let size = |path: &std::path::Path| path.metadata().map_or(0, |found| found.len());
+    let table = tables.max_by_key(|path| size(path)).expect("the demo flushes");
+    // The ends of a table are read when the store is opened.
+    flip(table, size(table) as usize / 2);
 
     let ended = place.run(&["verify"]);
     assert_eq!(ended.code, Some(1));
@@ -132,15 +133,13 @@ fn damage_is_told_with_the_way_out_that_helps() {
     assert!(!ended.stderr.contains("recover-to-last-good"), "{ended:?}");
 
     let place = Place::new();
-    place.ok(&["put", "--create", "a", "1"]);
+    place.ok(&["put", "--create", "a", "first value"]);
     place.ok(&["put", "b", "2"]);
+    let value = |bytes: &[u8]| bytes.windows(11).position(|bytes| bytes == b"first value");
     let segments = files_below(&place.path("data/log"));
-    let segment = segments.iter().find(|path| path.extension().is_some_and(|extension| extension == "log"));
-    let segment = segment.expect("the log has a segment");
-    let bytes = std::fs::read(segment).expect("it can be read");
-    // Of both records, the first: the second says that it was synced.
-    let key = bytes.windows(2).position(|two| two == b"a1").expect("the first record holds key and value");
-    flip(segment, key);
+    let first = segments.iter().find_map(|path| Some((path, value(&std::fs::read(path).ok()?)?)));
+    let (segment, offset) = first.expect("the log holds what is not flushed");
+    flip(segment, offset);
     let said = place.fails(1, &["get", "b"]);
     assert!(said.contains("shingle status --recover-to-last-good"), "{said}");
     let ended = place.run(&["verify"]);

@@ -25,7 +25,8 @@ struct Document<'a> {
     dir: &'a PathBuf,
     accounts: u64,
     supply: u64,
-    head: u64,
+    /// The newest block's.
+    height: u64,
     blocks: u64,
     /// Transfers that moved coins: executed, and durable with their block's commit.
     transfers: u64,
@@ -53,7 +54,7 @@ impl Summary {
             dir: &self.dir,
             accounts: self.chain.accounts,
             supply: self.chain.supply,
-            head: self.head,
+            height: self.head,
             blocks: self.blocks.blocks,
             transfers: self.blocks.transfers,
             writes: self.blocks.writes,
@@ -96,9 +97,8 @@ impl Summary {
             ("keys written", format!("{}: {}", units::count(blocks.writes), rate(blocks.writes))),
             ("block commit", format!("p50 {}, p99 {}", latency(0.50), latency(0.99))),
         ])?;
-        out.line(
-            "A block is one commit: atomic over all shards, and on disk before the next block begins. A transfer counts once its block is.",
-        )?;
+        out.line("\nA block is one commit: atomic over all shards, on disk before the next one begins.")?;
+        out.line("A transfer moved coins and counts once its block is on disk.")?;
         out.line("")?;
         let rows = self.stats.shards.iter().map(|shard| {
             vec![

@@ -5,10 +5,10 @@ use std::path::Path;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-const README: &str = include_str!("../README.md");
+const README: &str = include_str!("../../README.md");
 
 mod quick_start {
-    include!("../examples/quick_start.rs");
+    include!("quick_start.rs");
 
     pub(super) fn run() -> shingle::Result<()> {
         main()
@@ -24,7 +24,7 @@ fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
 #[test]
 fn the_example_runs_again_and_again() -> TestResult {
     let shown = blocks("rust").next().ok_or("the README has an example")?;
-    assert_eq!(shown.trim(), include_str!("../examples/quick_start.rs").trim(), "the README shows another example");
+    assert_eq!(shown.trim(), include_str!("quick_start.rs").trim(), "the README shows another example");
     let dir = tempfile::tempdir()?;
     let back = std::env::current_dir()?;
     std::env::set_current_dir(dir.path())?;
@@ -64,7 +64,8 @@ fn the_flags_are_those_of_this_repository() -> TestResult {
     let ours: toml::Table =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".cargo/config.toml"))?.parse()?;
     let flags = &ours["target"]["cfg(target_arch = \"x86_64\")"]["rustflags"];
-    for flag in flags.as_array().ok_or("an array")?.iter().filter_map(toml::Value::as_str).filter(|flag| *flag != "-C") {
+    for flag in flags.as_array().ok_or("an array")?.iter().filter_map(toml::Value::as_str).filter(|flag| *flag != "-C")
+    {
         assert!(README.contains(flag), "the README does not name {flag}");
     }
     let shown = blocks("toml").find(|block| block.contains("[dependencies]")).ok_or("the README has a dependency")?;
