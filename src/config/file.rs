@@ -30,7 +30,7 @@ impl Format {
 
     fn parse<T: DeserializeOwned>(self, text: &str) -> Result<T, String> {
         match self {
-            Format::Toml => toml::from_str(text).map_err(|error| error.to_string()),
+            Format::Toml => toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned()),
             Format::Json => serde_json::from_str(text).map_err(|error| error.to_string()),
         }
     }

@@ -1,5 +1,6 @@
 //! Whole numbers as arguments: a refusal says what was expected, with its unit and its bounds.
 
+use crate::units;
 use std::ops::RangeInclusive;
 
 /// Reads a whole number of `what` within `bounds`.
@@ -19,9 +20,20 @@ pub(crate) fn number(
     }
 }
 
+/// Reads a number of bytes within `bounds`, with or without a unit.
+pub(crate) fn size(
+    bounds: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |given| {
+        let bytes = units::parse_bytes(given)?;
+        let (least, most) = (units::bytes(*bounds.start()), units::bytes(*bounds.end()));
+        if bounds.contains(&bytes) { Ok(bytes) } else { Err(format!("expected bytes, from {least} to {most}")) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{number, size};
 
     #[test]
     fn a_refusal_says_what_is_expected() {
@@ -30,6 +42,9 @@ mod tests {
         for refused in ["0", "1025", "-1", "two", "", "1.5", "99999999999999999999"] {
             assert_eq!(shards(refused), Err("expected a number of shards, a whole number from 1 to 1024".to_owned()));
         }
+        let memory = size(256 << 10..=64 << 30);
+        assert_eq!(memory("1MiB"), Ok(1 << 20));
+        assert_eq!(memory("1"), Err("expected bytes, from 256 KiB to 64.0 GiB".to_owned()));
         assert_eq!(number("a height", 0..=u64::MAX)("x"), Err("expected a height, a whole number".to_owned()));
     }
 }

@@ -35,11 +35,11 @@ pub(crate) struct NoStore {
 #[group(multiple = false)]
 pub(crate) struct AtArgs {
     /// Read the state as of this block.
-    #[arg(long, value_name = "HEIGHT", value_parser = number("a block height", 0..=u64::MAX))]
+    #[arg(long, value_name = "HEIGHT", allow_negative_numbers = true, value_parser = number("a block height", 0..=u64::MAX))]
     pub(crate) at_height: Option<u64>,
 
     /// Read the state as of this version.
-    #[arg(long, value_name = "VERSION", value_parser = number("a version", 0..=u64::MAX))]
+    #[arg(long, value_name = "VERSION", allow_negative_numbers = true, value_parser = number("a version", 0..=u64::MAX))]
     pub(crate) at_version: Option<u64>,
 }
 
@@ -65,15 +65,15 @@ pub(crate) struct ReplayArgs {
     pub(crate) paths: Vec<PathBuf>,
 
     /// Shards of the stores that the chains run on, one store for each chain.
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = number("a number of shards", 1..=1024))]
+    #[arg(long, default_value_t = 8, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of shards", 1..=1024))]
     pub(crate) shards: u64,
 
     /// Flush each store after every so many blocks, so that reads and rollbacks go to the disk too. [default: at closing]
-    #[arg(long, value_name = "BLOCKS", value_parser = number("a number of blocks", 1..=u64::MAX))]
+    #[arg(long, value_name = "BLOCKS", allow_negative_numbers = true, value_parser = number("a number of blocks", 1..=u64::MAX))]
     pub(crate) flush_every: Option<u64>,
 
     /// Chains at a time. [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = number("a number of threads", 1..=1024))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
     pub(crate) threads: Option<u64>,
 
     /// Make the stores in this directory, new or empty, and leave them there. [default: temporary ones]
@@ -174,7 +174,7 @@ pub(crate) struct ScanArgs {
     pub(crate) to: Option<Bytes>,
 
     /// At most this many entries.
-    #[arg(long, short = 'n', value_name = "N", value_parser = number("a number of entries", 0..=u64::MAX))]
+    #[arg(long, short = 'n', value_name = "N", allow_negative_numbers = true, value_parser = number("a number of entries", 0..=u64::MAX))]
     pub(crate) limit: Option<u64>,
 
     /// Last key first.
@@ -212,7 +212,7 @@ Examples:
 Exits with 0 either way, and with 1 if there is no such block.")]
 pub(crate) struct RollbackArgs {
     /// The block that becomes the newest one.
-    #[arg(long, value_name = "HEIGHT", value_parser = number("a block height", 0..=u64::MAX))]
+    #[arg(long, value_name = "HEIGHT", allow_negative_numbers = true, value_parser = number("a block height", 0..=u64::MAX))]
     pub(crate) to_height: u64,
 
     /// Do it: what is above the height is lost.

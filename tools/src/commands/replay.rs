@@ -54,7 +54,7 @@ fn print_page(report: &Report, out: &mut Output) -> anyhow::Result<()> {
         "\n{} state roots verified on {} shards in {}",
         units::count(report.totals.counts.state_roots_verified),
         report.shards,
-        units::duration(Duration::from_millis(report.elapsed_ms))
+        units::duration(Duration::from_millis(report.elapsed_ms.max(1)))
     ))?;
     for (file, failure) in report.failures() {
         out.line(format_args!("FAILED {}: {failure}", file.path.display()))?;

@@ -75,6 +75,8 @@ fn a_number_that_is_none_is_told_what_is_expected() {
     for (args, expected) in [
         (&["get", "k", "--at-height", "two"][..], "expected a block height, a whole number"),
         (&["demo", "--seconds", "1.5"], "expected seconds, a whole number from 1 to 86400"),
+        (&["get", "k", "--at-version", "-1"], "expected a version, a whole number"),
+        (&["bench", "blocks", "--memtables", "1"], "expected bytes, from 256 KiB to 64.0 GiB"),
         (&["demo", "--shards", "0"], "expected a number of shards, a whole number from 1 to 1024"),
         (&["scan", "--limit", "x"], "expected a number of entries, a whole number"),
         (&["bench", "reads", "--cache", "lots"], "expected bytes, such as 4096 or 64MiB"),
