@@ -71,7 +71,7 @@ impl Manifest {
         match std::fs::read(&path) {
             Ok(bytes) => parse(&path, &bytes),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                Err(Error::NotAStore { path: dir.to_owned() })
+                Err(Error::not_a_store(dir))
             }
             Err(error) => Err(Error::io("read", &path, error)),
         }

@@ -117,8 +117,8 @@ impl Store {
         options.check()?;
         let layout = Layout { dir };
         if !Manifest::is_there(dir)? {
-            if !options.create_if_missing {
-                return Err(Error::NotAStore { path: dir.to_owned() });
+            if !options.create_if_missing || dir.is_file() {
+                return Err(Error::not_a_store(dir));
             }
             return crate::create::create(&layout, options);
         }

@@ -42,7 +42,7 @@ impl Store {
                         core.abandon(name);
                     }
                 })
-                .map_err(|error| Error::Thread { name, source: Arc::new(error) })?;
+                .map_err(|error| Error::Thread { name, cause: Arc::new(error) })?;
             store.threads.lock().push(thread);
         }
         Ok(store)

@@ -36,7 +36,7 @@ pub(crate) struct Pool(ThreadPool);
 impl Pool {
     fn new(name: &'static str, threads: usize) -> Result<Self> {
         let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| name.to_owned()).build();
-        pool.map(Pool).map_err(|error| Error::Thread { name, source: Arc::new(std::io::Error::other(error)) })
+        pool.map(Pool).map_err(|error| Error::Thread { name, cause: Arc::new(std::io::Error::other(error)) })
     }
 
     /// Whether [`Pool::run`] takes a thread of its own: the caller's belongs to another pool.
