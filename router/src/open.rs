@@ -24,7 +24,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use rustix::process::{Resource, getrlimit};
 use shingle_shard::backend::{Backend, MemoryBackend, RocksBackend, RocksOptions, RocksShared};
-use shingle_shard::{Shard, ShardOptions};
+use shingle_shard::{RowCache, Shard, ShardOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -136,7 +136,11 @@ impl Store {
         let core = Core {
             disk: None,
             workers: make_workers(shards)?,
-            shards: Shards::new(make_shards(backends, &options.router), slots, SlotMap::even(slots.count, shards)),
+            shards: Shards::new(
+                make_shards(backends, &options.router, None),
+                slots,
+                SlotMap::even(slots.count, shards),
+            ),
             visible: AtomicU64::new(0),
             sequencer: Mutex::new(Sequencer::new(1, None)),
             pipeline: Pipeline::default(),
@@ -176,7 +180,9 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
         .collect::<Result<Vec<_>>>()?;
     manifest.epoch += 1;
     let slots = manifest.slots();
-    let shards = make_shards(backends, &options.router);
+    let row_cache =
+        Some(options.router.row_cache_bytes).filter(|&bytes| bytes > 0).map(|bytes| Arc::new(RowCache::new(bytes)));
+    let shards = make_shards(backends, &options.router, row_cache);
     let blocks = BlocksFile::open(layout.dir, manifest.store_id)?;
     let mut replay = Replay::new(shards, blocks, manifest.epoch, &options.router);
     let (mut log, mut recovered) =
@@ -242,10 +248,14 @@ fn make_workers(shards: usize) -> Result<ThreadPool> {
     pool.map_err(|error| Error::Thread { name, source: Arc::new(std::io::Error::other(error)) })
 }
 
-fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options) -> Vec<Shard> {
+fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options, row_cache: Option<Arc<RowCache>>) -> Vec<Shard> {
     let memory_hint_bytes = options.memory_budget_bytes as usize / backends.len();
-    let shard_options = ShardOptions { memory_hint_bytes };
-    backends.into_iter().enumerate().map(|(number, backend)| Shard::new(number, backend, shard_options)).collect()
+    let shard_options = ShardOptions { memory_hint_bytes, row_cache };
+    backends
+        .into_iter()
+        .enumerate()
+        .map(|(number, backend)| Shard::new(number, backend, shard_options.clone()))
+        .collect()
 }
 
 fn check_made_as_asked(layout: &Layout<'_>, manifest: &Manifest, options: &OpenOptions) -> Result<()> {
