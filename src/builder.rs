@@ -124,6 +124,8 @@ with! {
     with_max_background_jobs(rocksdb.max_background_jobs: u32);
     /// Sets `rocksdb.block_cache_size`, in bytes.
     with_block_cache_size(rocksdb.block_cache_size: u64);
+    /// Sets `row_cache_size`, in bytes.
+    with_row_cache_size(row_cache_size: u64);
     /// Sets `rocksdb.bloom_filter_bits_per_key`.
     with_bloom_filter_bits_per_key(rocksdb.bloom_filter_bits_per_key: u32);
     /// Sets `rocksdb.level0_file_num_compaction_trigger`.

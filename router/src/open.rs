@@ -25,7 +25,7 @@ use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
 use rustix::process::{Resource, getrlimit};
 use shingle_shard::backend::{Backend, MemoryBackend, RocksBackend, RocksOptions, RocksShared};
-use shingle_shard::{Shard, ShardOptions, Version};
+use shingle_shard::{RowCache, Shard, ShardOptions, Version};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -142,7 +142,11 @@ impl Store {
         let core = Core {
             disk: None,
             workers: Workers::new(shards)?,
-            shards: Shards::new(make_shards(backends, &options.router), slots, SlotMap::even(slots.count, shards)),
+            shards: Shards::new(
+                make_shards(backends, &options.router, None),
+                slots,
+                SlotMap::even(slots.count, shards),
+            ),
             visible: AtomicU64::new(0),
             reserved_through: AtomicU64::new(Version::MAX),
             sequencer: Mutex::new(Sequencer::new(1, None)),
@@ -191,7 +195,9 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
     let backends = workers.upkeep.run(|| paths.par_iter().enumerate().map(open_shard).collect::<Result<Vec<_>>>())?;
     manifest.epoch += 1;
     let slots = manifest.slots();
-    let shards = make_shards(backends, &options.router);
+    let row_cache =
+        Some(options.router.row_cache_bytes).filter(|&bytes| bytes > 0).map(|bytes| Arc::new(RowCache::new(bytes)));
+    let shards = make_shards(backends, &options.router, row_cache);
     let blocks = BlocksFile::open(layout.dir, manifest.store_id)?;
     let mut replay = Replay::new(shards, blocks, manifest.epoch, &options.router, &workers);
     let (mut log, mut recovered) =
@@ -245,10 +251,14 @@ pub(crate) fn log_options(layout: &Layout<'_>, manifest: &Manifest, options: &Op
     LogOptions { dir: manifest.log_dir(layout.dir), store_id: manifest.store_id, segment_bytes, recycled_max }
 }
 
-fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options) -> Vec<Shard> {
+fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options, row_cache: Option<Arc<RowCache>>) -> Vec<Shard> {
     let memory_hint_bytes = options.memory_budget_bytes as usize / backends.len();
-    let shard_options = ShardOptions { memory_hint_bytes };
-    backends.into_iter().enumerate().map(|(number, backend)| Shard::new(number, backend, shard_options)).collect()
+    let shard_options = ShardOptions { memory_hint_bytes, row_cache };
+    backends
+        .into_iter()
+        .enumerate()
+        .map(|(number, backend)| Shard::new(number, backend, shard_options.clone()))
+        .collect()
 }
 
 fn check_made_as_asked(layout: &Layout<'_>, manifest: &Manifest, options: &OpenOptions) -> Result<()> {

@@ -1,12 +1,12 @@
 //! Keys with many versions, and values of every size.
 
 use super::backend::TestBackend;
-use crate::{Op, Ops, OpsBuf, Result, Shard, ShardOptions, VALUE_BYTES_MAX, Version, key_hash};
+use crate::{Op, Ops, OpsBuf, Result, RowCache, Shard, ShardOptions, VALUE_BYTES_MAX, Version, key_hash};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 fn shard() -> Shard {
-    let options = ShardOptions { memory_hint_bytes: 1 << 20 };
+    let options = ShardOptions { memory_hint_bytes: 1 << 20, row_cache: Some(Arc::new(RowCache::new(1 << 20))) };
     Shard::new(0, Arc::new(TestBackend::default()), options)
 }
 
@@ -111,7 +111,11 @@ fn the_last_write_of_a_version_wins() -> Result<()> {
 #[test]
 fn the_backend_is_asked_only_for_what_memory_cannot_know() -> Result<()> {
     let backend = Arc::new(TestBackend::default());
-    let shard = Shard::new(0, Arc::clone(&backend) as _, ShardOptions { memory_hint_bytes: 1 << 20 });
+    let shard = Shard::new(
+        0,
+        Arc::clone(&backend) as _,
+        ShardOptions { memory_hint_bytes: 1 << 20, row_cache: Some(Arc::new(RowCache::new(1 << 20))) },
+    );
     let asked = |key: &[u8], at| {
         let before = backend.gets.load(SeqCst);
         let found = shard.get(key, key_hash(key), at)?;
