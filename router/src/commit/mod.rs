@@ -87,6 +87,15 @@ impl Core {
         Ok(handle)
     }
 
+    /// Waits until every commit that has its number now is visible, or has failed.
+    pub(crate) fn wait_for_numbered(&self) {
+        let mut sequencer = self.sequencer.lock();
+        let Some(newest) = sequencer.in_flight.newest() else { return };
+        while sequencer.in_flight.oldest().is_some_and(|oldest| oldest <= newest) {
+            self.pipeline.published.wait(&mut sequencer);
+        }
+    }
+
     /// Second stage, on the log thread: after it, the group is as durable as its commits ask for.
     pub(crate) fn append_and_sync(&self, group: &Group) -> Result<()> {
         self.health.check()?;
