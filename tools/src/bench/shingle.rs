@@ -18,6 +18,9 @@ pub(super) const WRITE_BUFFERS: u32 = 4;
 /// The part of the cache that holds rows; the rest holds blocks.
 const ROW_CACHE_PART: u64 = 3;
 
+/// Within what a shell allows a process by default.
+const OPEN_FILES: u32 = 1000;
+
 pub(super) struct Shingle {
     db: Database,
     config: Config,
@@ -25,12 +28,14 @@ pub(super) struct Shingle {
 
 impl Shingle {
     pub(super) fn open(options: &BenchOptions, dir: &Path) -> anyhow::Result<Self> {
-        let mut config = Config::default();
+        // What is advised for this load, but for the sizes: those are the same for every store.
+        let mut config = Config::extreme();
         let rocks = &mut config.rocksdb;
         rocks.write_buffer_size = options.memtables / u64::from(WRITE_BUFFERS);
         rocks.max_write_buffer_number = WRITE_BUFFERS;
         rocks.block_cache_size = options.cache - options.cache / ROW_CACHE_PART;
         rocks.max_background_jobs = options.jobs as u32;
+        rocks.max_open_files = OPEN_FILES;
         config.row_cache_size = options.cache / ROW_CACHE_PART;
         let db = Database::builder(dir).shards(options.shards as usize).config(config.clone()).open()?;
         Ok(Shingle { db, config })
