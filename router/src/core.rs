@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile, SealedBlock};
-use crate::commit::{Pipeline, Sequencer};
+use crate::commit::{Appliers, Pipeline, Sequencer};
 use crate::flush::Flusher;
 use crate::health::Health;
 use crate::lock::StoreLock;
@@ -29,8 +29,9 @@ use std::time::Instant;
 pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) shards: Shards,
-    /// The store's own workers. Never rayon's global ones: their owner may wait on all of them for a commit that needs one.
+    /// The store's own workers, for what goes on in the background. Never rayon's global ones: their owner may wait on all of them for a commit that needs one.
     pub(crate) workers: ThreadPool,
+    pub(crate) appliers: Appliers,
     /// The newest version that snapshots see. Written by the apply stage alone, after everything up to it is applied.
     pub(crate) visible: AtomicU64,
     pub(crate) sequencer: Mutex<Sequencer>,

@@ -2,7 +2,7 @@
 
 use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile};
-use crate::commit::{Pipeline, Sequencer};
+use crate::commit::{Appliers, Pipeline, Sequencer};
 use crate::core::{Core, Disk};
 use crate::flush::Flusher;
 use crate::health::Health;
@@ -28,6 +28,9 @@ use shingle_shard::{Shard, ShardOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+
+/// The niceness of background work: about a third of the processor time of a thread that somebody waits for, while there is one.
+const WORKER_NICE: i32 = 5;
 
 /// How many shards a store has unless it is made with another number.
 pub const SHARDS_DEFAULT: usize = 8;
@@ -136,6 +139,7 @@ impl Store {
         let core = Core {
             disk: None,
             workers: make_workers(shards)?,
+            appliers: Appliers::new(shards)?,
             shards: Shards::new(make_shards(backends, &options.router), slots, SlotMap::even(slots.count, shards)),
             visible: AtomicU64::new(0),
             sequencer: Mutex::new(Sequencer::new(1, None)),
@@ -193,6 +197,7 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
     let visible = recovered.last_version.max(flushed);
     let core = Core {
         workers: make_workers(shards.len())?,
+        appliers: Appliers::new(shards.len())?,
         visible: AtomicU64::new(visible),
         sequencer: Mutex::new(Sequencer::new(
             recovered.next_version.max(visible + 1),
@@ -238,8 +243,16 @@ pub(crate) fn log_options(layout: &Layout<'_>, manifest: &Manifest, options: &Op
 fn make_workers(shards: usize) -> Result<ThreadPool> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(shards);
     let name = "shingle-worker";
-    let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| name.to_owned()).build();
+    let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| name.to_owned());
+    let pool = pool.start_handler(|_| step_back()).build();
     pool.map_err(|error| Error::Thread { name, source: Arc::new(std::io::Error::other(error)) })
+}
+
+/// Lets the threads that somebody waits for go first: what a worker does can wait, as long as there is memory.
+fn step_back() {
+    // Elsewhere it would be the whole process.
+    #[cfg(target_os = "linux")]
+    let _goes_on_as_before = rustix::process::setpriority_process(None, WORKER_NICE);
 }
 
 fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options) -> Vec<Shard> {
