@@ -252,7 +252,8 @@ fn make_workers(shards: usize) -> Result<ThreadPool> {
 fn step_back() {
     // Elsewhere it would be the whole process.
     #[cfg(target_os = "linux")]
-    let _goes_on_as_before = rustix::process::setpriority_process(None, WORKER_NICE);
+    let _goes_on_as_before = rustix::process::getpriority_process(None)
+        .and_then(|nice| rustix::process::setpriority_process(None, nice + WORKER_NICE));
 }
 
 fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options) -> Vec<Shard> {

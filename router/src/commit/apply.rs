@@ -55,16 +55,14 @@ impl Core {
         let shards = self.shards.all();
         if group.iter().map(|commit| commit.payload.len()).sum::<usize>() < PARALLEL_APPLY_BYTES {
             for commit in group {
-                commit.writes().for_each(|(shard, ops)| shards[shard].apply(commit.version, ops));
+                commit.writes().for_each(|(shard, writes)| shards[shard].apply_hashed(std::iter::once(writes)));
             }
         } else {
             let mut by_shard: Vec<_> = shards.iter().map(|shard| (shard, Vec::new())).collect();
             for commit in group {
-                commit.writes().for_each(|(shard, ops)| by_shard[shard].1.push((commit.version, ops)));
+                commit.writes().for_each(|(shard, writes)| by_shard[shard].1.push(writes));
             }
-            self.appliers.share(&by_shard, |(shard, writes)| {
-                writes.iter().for_each(|&(version, ops)| shard.apply(version, ops));
-            });
+            self.appliers.share(&by_shard, |(shard, writes)| shard.apply_hashed(writes.iter().copied()));
         }
         *applied = group.last().map_or(*applied, |newest| newest.version);
     }

@@ -10,6 +10,7 @@
 //! and readers never wait for a writer.
 
 mod apply;
+mod gather;
 mod handle;
 mod in_flight;
 mod pipeline;
@@ -22,12 +23,11 @@ pub(crate) use handle::Completion;
 pub(crate) use in_flight::InFlight;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use prepare::Prepared;
-pub(crate) use sequencer::{Lifecycle, ReadSet, Sequencer};
+pub(crate) use sequencer::{Lifecycle, ReadKey, ReadSet, Sequencer};
 
 use crate::core::Core;
-use crate::log::{CommitRecord, Kind};
 use crate::Result;
-use shingle_shard::{Ops, Version};
+use shingle_shard::{Hashed, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -52,12 +52,8 @@ impl std::ops::Deref for Commit {
 
 impl Commit {
     /// The commit's writes, by shard.
-    pub(crate) fn writes(&self) -> impl Iterator<Item = (usize, Ops<'_>)> {
-        let record = match self.kind {
-            Kind::Commit => CommitRecord::decode(&self.payload),
-            Kind::Rollback | Kind::Close => None,
-        };
-        record.into_iter().flat_map(|record| record.sections()).map(|(shard, ops)| (shard as usize, ops))
+    pub(crate) fn writes(&self) -> impl Iterator<Item = (usize, Hashed<'_>)> {
+        self.body.writes(self.version)
     }
 }
 
@@ -69,7 +65,7 @@ impl Core {
     pub(crate) fn submit(&self, prepared: Prepared, reads: Option<&ReadSet>) -> Result<CommitHandle> {
         self.health.check()?;
         let room = self.admit(prepared.payload.len())?;
-        let checked = reads.map_or(Ok(0), |reads| self.validate_old(reads))?;
+        let checked = reads.map_or(Ok(0), |reads| self.validate_visible(reads))?;
         let mut sequencer = self.sequencer.lock();
         while sequencer.in_flight.len() >= IN_FLIGHT_MAX && !sequencer.is_closing() {
             self.pipeline.published.wait(&mut sequencer);
@@ -79,7 +75,9 @@ impl Core {
         }
         let handle = sequencer.number(prepared)?;
         room.keep();
-        self.pipeline.queued.notify_one();
+        if sequencer.queued() >= sequencer.log_wakes_at {
+            self.pipeline.queued.notify_one();
+        }
         Ok(handle)
     }
 
@@ -109,21 +107,20 @@ impl Core {
         Ok(())
     }
 
-    /// Last stage: after it, every snapshot sees the group whole. It is durable and applied.
-    pub(crate) fn publish(&self, group: &Group) {
-        let Some(newest) = group.last() else { return };
+    /// Last stage: after it, every snapshot sees the group whole. It is durable and applied. Returns how many commits somebody waited for.
+    pub(crate) fn publish(&self, group: &Group) -> usize {
+        let Some(newest) = group.last() else { return 0 };
         self.add_blocks(group);
         self.visible.store(newest.version, Ordering::Release);
         fail::fail_point!("commit::after_publish");
         self.counters.published(group);
         // Authors wake while the rest is done: it is bookkeeping that is right a moment later, too.
-        for commit in group {
-            commit.completion.finish(Ok(commit.version));
-        }
+        let awaited = group.iter().filter(|commit| commit.completion.finish(Ok(commit.version))).count();
         self.sequencer.lock().in_flight.forget_through(newest.version);
         self.pipeline.published.notify_all();
         self.leave(group);
         self.flusher.applied(self, group);
+        awaited
     }
 
     fn add_blocks(&self, group: &Group) {

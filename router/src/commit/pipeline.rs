@@ -1,5 +1,6 @@
 //! The two threads that carry groups of commits from the queue to their acknowledgement.
 
+use super::gather::Gathering;
 use super::{Group, Lifecycle};
 use crate::core::Core;
 use crate::log::Kind;
@@ -44,9 +45,10 @@ struct Appended {
 impl Pipeline {
     /// The log thread: ends when the store closes and its queue is empty.
     pub(crate) fn run_log(core: &Arc<Core>) {
-        while let Some(group) = core.next_group() {
+        let mut gathering = Gathering::default();
+        while let Some(group) = core.next_group(&mut gathering) {
             match core.append(&group) {
-                Ok(()) => core.pipeline.sync_and_hand_over(core, group),
+                Ok(()) => core.pipeline.sync_and_hand_over(core, group, &mut gathering),
                 Err(error) => core.fail(group, &error),
             }
         }
@@ -74,7 +76,7 @@ impl Pipeline {
     }
 
     /// A large group is applied while it is synced. For a small one, that would cost more than it saves.
-    fn sync_and_hand_over(&self, core: &Core, group: Group) {
+    fn sync_and_hand_over(&self, core: &Core, group: Group, gathering: &mut Gathering) {
         let Some(last) = group.last().map(|commit| commit.version) else { return };
         let sync = group.iter().any(|commit| commit.durability == Durability::Sync);
         let bytes: usize = group.iter().map(|commit| commit.payload.len()).sum();
@@ -84,7 +86,9 @@ impl Pipeline {
             self.queue(group);
             None
         };
+        let begun = Instant::now();
         let outcome = core.make_durable(sync);
+        let took = begun.elapsed();
         let mut appended = self.appended.lock();
         match outcome {
             Ok(()) => appended.durable = last,
@@ -94,7 +98,7 @@ impl Pipeline {
             // Only this thread queues groups: none can come in between.
             Some(group) if appended.groups.is_empty() && !appended.applying => {
                 drop(appended);
-                core.apply_and_publish(group);
+                gathering.acknowledged(core.apply_and_publish(group), took);
             }
             small => {
                 appended.groups.extend(small);
@@ -130,8 +134,18 @@ impl Pipeline {
 
 impl Core {
     /// The next group to write; `None` when the store is closed and nothing is left. Meanwhile it syncs what was only buffered, when it is due.
-    fn next_group(&self) -> Option<Group> {
+    fn next_group(&self, gathering: &mut Gathering) -> Option<Group> {
         let mut sequencer = self.sequencer.lock();
+        if let Some((wanted, patience)) = gathering.wanted(sequencer.queued()) {
+            let until = Instant::now() + patience;
+            sequencer.log_wakes_at = wanted;
+            while sequencer.queued() < wanted
+                && !sequencer.is_closing()
+                && !self.pipeline.queued.wait_until(&mut sequencer, until).timed_out()
+            {}
+            sequencer.log_wakes_at = 1;
+            gathering.ended(sequencer.queued() >= wanted);
+        }
         loop {
             let group = sequencer.take_group();
             if !group.is_empty() {
@@ -153,9 +167,9 @@ impl Core {
         }
     }
 
-    /// Applies a group that is in the log, and publishes it when it is durable, too.
-    fn apply_and_publish(&self, group: Group) {
-        let Some(newest) = group.last() else { return };
+    /// Applies a group that is in the log, and publishes it when it is durable, too. Returns how many commits somebody waited for.
+    fn apply_and_publish(&self, group: Group) -> usize {
+        let Some(newest) = group.last() else { return 0 };
         let durable = || self.pipeline.wait_until_durable(self, newest.version);
         let outcome = match newest.kind {
             // A rollback is a group of its own: the sequencer sees to it. What it removes may still be read, so it must be certain.
@@ -170,7 +184,10 @@ impl Core {
         fail::fail_point!("commit::after_apply");
         match outcome {
             Ok(()) => self.publish(&group),
-            Err(error) => self.fail(group, &error),
+            Err(error) => {
+                self.fail(group, &error);
+                0
+            }
         }
     }
 

@@ -2,10 +2,10 @@
 
 use crate::batch::Batch;
 use crate::blocks::Block;
-use crate::log::{CommitPayload, Frame, Kind, RollbackRecord, payload_checksum};
+use crate::log::{CommitPayload, CommitRecord, Frame, Kind, RollbackRecord, payload_checksum};
 use crate::shards::Shards;
 use crate::{Durability, Error, Result};
-use shingle_shard::{OpsBuf, Version};
+use shingle_shard::{Hashed, Version};
 
 /// A commit before it has its number.
 #[derive(Debug)]
@@ -13,10 +13,22 @@ pub(crate) struct Prepared {
     pub(crate) kind: Kind,
     pub(crate) payload: Vec<u8>,
     checksum: u64,
-    /// The hash of every key that the commit writes.
+    /// The hash of every key that the commit writes, in the order of the payload.
     pub(crate) key_hashes: Vec<u64>,
+    /// How many writes each section of the payload has.
+    ops_of_sections: Vec<usize>,
     pub(crate) block: Option<Block>,
     pub(crate) durability: Durability,
+}
+
+/// What a batch writes to one shard.
+#[derive(Clone, Copy, Debug, Default)]
+struct Section {
+    ops: usize,
+    bytes: usize,
+    number: usize,
+    /// Where the next of its hashes goes.
+    hashes_end: usize,
 }
 
 impl Prepared {
@@ -32,22 +44,42 @@ impl Prepared {
             return Err(Error::BatchTooLarge { bytes: batch.bytes() as u64, max: batch_bytes_max as u64 });
         }
         let map = shards.map();
-        let mut key_hashes = Vec::with_capacity(batch.len());
-        let mut sections: Vec<OpsBuf> = vec![OpsBuf::default(); shards.all().len()];
+        let mut written = vec![Section::default(); shards.all().len()];
+        let mut routed = Vec::with_capacity(batch.len());
         for op in batch.ops() {
             let (shard, hash) = shards.number_of(&map, op.key);
-            key_hashes.push(hash);
-            sections[shard].push(op);
+            written[shard].ops += 1;
+            written[shard].bytes += op.packed_bytes();
+            routed.push((hash, shard, op.packed_bytes()));
         }
-        let written =
-            (0..).zip(&sections).map(|(shard, ops)| (shard, ops.as_bytes())).filter(|(_, ops)| !ops.is_empty());
-        let payload = CommitPayload::encode(block, written);
+        // From here on a shard goes by the number of its section.
+        let mut sections = Vec::with_capacity(batch.len().min(written.len()));
+        let mut hashes_end = 0;
+        for (shard, section) in (0..).zip(&mut written).filter(|(_, section)| section.ops > 0) {
+            section.number = sections.len();
+            section.hashes_end = hashes_end;
+            hashes_end += section.ops;
+            sections.push((shard, section.bytes));
+        }
+        let mut key_hashes = vec![0; routed.len()];
+        let mut rest = batch.packed();
+        let ops = routed.into_iter().map(|(hash, shard, bytes)| {
+            let section = &mut written[shard];
+            key_hashes[section.hashes_end] = hash;
+            section.hashes_end += 1;
+            let (op, after) = rest.split_at(bytes);
+            rest = after;
+            (section.number, op)
+        });
+        let payload = CommitPayload::encode(block, &sections, ops);
+        let ops_of_sections = written.iter().filter(|section| section.ops > 0).map(|section| section.ops).collect();
         let durability = batch.durability().unwrap_or(durability);
         Ok(Prepared {
             kind: Kind::Commit,
             checksum: payload_checksum(&payload),
             payload,
             key_hashes,
+            ops_of_sections,
             block,
             durability,
         })
@@ -60,9 +92,25 @@ impl Prepared {
             checksum: payload_checksum(&payload),
             payload,
             key_hashes: Vec::new(),
+            ops_of_sections: Vec::new(),
             block: None,
             durability: Durability::Sync,
         }
+    }
+
+    /// The writes of a commit, by shard.
+    pub(crate) fn writes(&self, version: Version) -> impl Iterator<Item = (usize, Hashed<'_>)> {
+        let record = match self.kind {
+            Kind::Commit => CommitRecord::decode(&self.payload),
+            Kind::Rollback | Kind::Close => None,
+        };
+        let mut hashes = self.key_hashes.as_slice();
+        let sections = record.into_iter().flat_map(|record| record.sections()).zip(&self.ops_of_sections);
+        sections.map(move |((shard, ops), &count)| {
+            let (key_hashes, rest) = hashes.split_at(count);
+            hashes = rest;
+            (shard as usize, Hashed { version, ops, key_hashes })
+        })
     }
 
     pub(crate) fn frame(&self, version: Version) -> Frame<'_> {
