@@ -43,13 +43,12 @@ impl Drop for Room<'_> {
 }
 
 impl Core {
-    /// Lets a commit of `bytes` in when the memory has room for it. It waits for a flush where that helps.
+    /// Lets a commit that takes `bytes` in when the memory has room for it. It waits for a flush where that helps.
     ///
     /// # Errors
     /// What keeps the flushes from succeeding, a full disk for instance.
-    pub(crate) fn admit(&self, bytes: usize) -> Result<Room<'_>> {
+    pub(crate) fn admit(&self, bytes: u64) -> Result<Room<'_>> {
         let admission = &self.admission;
-        let bytes = bytes as u64;
         let enter = || {
             let before = admission.under_way_bytes.fetch_add(bytes, Ordering::Relaxed);
             let room = Room { admission, bytes };
@@ -71,8 +70,8 @@ impl Core {
     /// Gives back the room of commits that are applied, or that failed.
     pub(crate) fn leave(&self, group: &Group) {
         let commits = group.iter().filter(|commit| commit.kind == Kind::Commit);
-        let bytes: usize = commits.map(|commit| commit.payload.len()).sum();
-        self.admission.under_way_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        let bytes = commits.map(|commit| commit.room_bytes()).sum();
+        self.admission.under_way_bytes.fetch_sub(bytes, Ordering::Relaxed);
         if self.admission.anyone_waits() {
             self.flusher.announce_room();
         }

@@ -229,6 +229,8 @@ fn retry_helps(error: &Error) -> bool {
 }
 
 /// What a transaction sees of a range: the snapshot's rows under its own writes, in byte order, from both ends.
+///
+/// Each item may be an error; after one the scan is over.
 #[derive(Debug)]
 pub struct TransactionScan<'t> {
     stored: Scan,
@@ -247,7 +249,8 @@ pub struct TransactionScan<'t> {
 
 impl TransactionScan<'_> {
     fn step(&mut self, forward: bool) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        loop {
+        // Own writes may be left after an error; without the stored rows between them they would say what is not so.
+        while !self.exhausted {
             let own_key = if forward { self.own.front() } else { self.own.back() }.map(|(key, _)| key.clone());
             let stored = self.take_stored(forward)?;
             let Some(own_key) = own_key else { return Ok(stored) };
@@ -263,6 +266,7 @@ impl TransactionScan<'_> {
                 return Ok(Some((key, value)));
             }
         }
+        Ok(None)
     }
 
     /// The next stored row of this end; in the end, the one that the other end has fetched and not returned.

@@ -17,22 +17,23 @@ mod pipeline;
 mod prepare;
 mod sequencer;
 
-pub(crate) use apply::Appliers;
 pub use handle::CommitHandle;
 pub(crate) use handle::Completion;
 pub(crate) use in_flight::InFlight;
 pub(crate) use pipeline::Pipeline;
+#[cfg(test)]
+pub(crate) use pipeline::needs_sync;
 pub(crate) use prepare::Prepared;
 pub(crate) use sequencer::{Lifecycle, ReadKey, ReadSet, Sequencer};
 
-use crate::core::Core;
 use crate::Result;
+use crate::core::Core;
 use shingle_shard::{Hashed, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Commits that may be numbered and not yet visible. Below the log's `VERSIONS_IN_FLIGHT`, on which it rests that no version is given twice.
-const IN_FLIGHT_MAX: usize = 1 << 15;
+/// Commits that may be numbered and not yet visible. Below the log's `VERSIONS_IN_FLIGHT`, so that it reserves versions before they are used up.
+pub(crate) const IN_FLIGHT_MAX: usize = 1 << 15;
 
 /// A commit from its numbering to its acknowledgement.
 #[derive(Debug)]
@@ -64,15 +65,18 @@ impl Core {
     /// First stage, on the committing thread: everything that may refuse the commit, then its number and its place in the queue.
     pub(crate) fn submit(&self, prepared: Prepared, reads: Option<&ReadSet>) -> Result<CommitHandle> {
         self.health.check()?;
-        let room = self.admit(prepared.payload.len())?;
+        let room = self.admit(prepared.room_bytes())?;
         let checked = reads.map_or(Ok(0), |reads| self.validate_visible(reads))?;
         let mut sequencer = self.sequencer.lock();
-        while sequencer.in_flight.len() >= IN_FLIGHT_MAX && !sequencer.is_closing() {
+        // Behind a rollback that waits for the pipeline to run dry, which it never would.
+        while (sequencer.in_flight.len() >= IN_FLIGHT_MAX || sequencer.rollbacks_waiting > 0) && !sequencer.is_closing()
+        {
             self.pipeline.published.wait(&mut sequencer);
         }
         if let Some(reads) = reads {
             self.validate(&mut sequencer, reads, checked)?;
         }
+        self.reserve(&sequencer)?;
         let handle = sequencer.number(prepared)?;
         room.keep();
         if sequencer.queued() >= sequencer.log_wakes_at {
@@ -87,7 +91,13 @@ impl Core {
         let Some(log) = &self.log else { return Ok(()) };
         fail::fail_point!("commit::before_append");
         let frames: Vec<_> = group.iter().map(|commit| commit.frame(commit.version)).collect();
-        log.lock().append(&frames).map_err(|error| self.health.latch(error))?;
+        let appended = {
+            let mut log = log.lock();
+            let appended = log.append(&frames);
+            self.reserved_through.fetch_max(log.reserved_through(), Ordering::AcqRel);
+            appended
+        };
+        appended.map_err(|error| self.health.latch(error))?;
         fail::fail_point!("commit::after_append");
         Ok(())
     }

@@ -22,7 +22,7 @@ const APPLY_QUEUE_GROUPS_MAX: usize = 16;
 pub(crate) struct Pipeline {
     /// With the sequencer's lock: something was queued, or the store closes.
     pub(crate) queued: Condvar,
-    /// With the sequencer's lock: a group was published, or failed.
+    /// With the sequencer's lock: a group was published, or failed, or a rollback waits no more.
     pub(crate) published: Condvar,
     appended: Mutex<Appended>,
     /// With the lock of `appended`: its state changed.
@@ -64,7 +64,7 @@ impl Pipeline {
         loop {
             if let Some(group) = appended.groups.pop_front() {
                 appended.applying = true;
-                parking_lot::MutexGuard::unlocked(&mut appended, || core.apply_and_publish(group));
+                parking_lot::MutexGuard::unlocked(&mut appended, || core.apply_and_publish(&group));
                 appended.applying = false;
                 pipeline.appended_changed.notify_all();
             } else if appended.finished {
@@ -78,7 +78,7 @@ impl Pipeline {
     /// A large group is applied while it is synced. For a small one, that would cost more than it saves.
     fn sync_and_hand_over(&self, core: &Core, group: Group, gathering: &mut Gathering) {
         let Some(last) = group.last().map(|commit| commit.version) else { return };
-        let sync = group.iter().any(|commit| commit.durability == Durability::Sync);
+        let sync = needs_sync(&group);
         let bytes: usize = group.iter().map(|commit| commit.payload.len()).sum();
         let small = if bytes < INLINE_APPLY_BYTES {
             Some(group)
@@ -89,22 +89,29 @@ impl Pipeline {
         let begun = Instant::now();
         let outcome = core.make_durable(sync);
         let took = begun.elapsed();
+        self.note_durable(last, outcome);
         let mut appended = self.appended.lock();
-        match outcome {
-            Ok(()) => appended.durable = last,
-            Err(error) => appended.failure = Some(error),
-        }
         match small {
             // Only this thread queues groups: none can come in between.
             Some(group) if appended.groups.is_empty() && !appended.applying => {
                 drop(appended);
-                gathering.acknowledged(core.apply_and_publish(group), took);
+                gathering.acknowledged(core.apply_and_publish(&group), took);
             }
             small => {
                 appended.groups.extend(small);
                 self.appended_changed.notify_all();
             }
         }
+    }
+
+    /// Notes whether commits up to `version` are as durable as they asked to be.
+    pub(crate) fn note_durable(&self, version: Version, outcome: Result<()>) {
+        let mut appended = self.appended.lock();
+        match outcome {
+            Ok(()) => appended.durable = version,
+            Err(error) => appended.failure = Some(error),
+        }
+        self.appended_changed.notify_all();
     }
 
     fn queue(&self, group: Group) {
@@ -130,6 +137,11 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// Whether somebody in the group asked for more than the system's page cache.
+pub(crate) fn needs_sync(group: &Group) -> bool {
+    group.iter().any(|commit| commit.durability == Durability::Sync)
 }
 
 impl Core {
@@ -168,7 +180,7 @@ impl Core {
     }
 
     /// Applies a group that is in the log, and publishes it when it is durable, too. Returns how many commits somebody waited for.
-    fn apply_and_publish(&self, group: Group) -> usize {
+    pub(crate) fn apply_and_publish(&self, group: &Group) -> usize {
         let Some(newest) = group.last() else { return 0 };
         let durable = || self.pipeline.wait_until_durable(self, newest.version);
         let outcome = match newest.kind {
@@ -177,15 +189,15 @@ impl Core {
             // Numbered behind a rollback that was cut short: on top of it, the rows that it left would be seen.
             Kind::Commit | Kind::Close if self.rollbacks.is_cut_short() => self.health.check(),
             Kind::Commit | Kind::Close => {
-                self.apply(&group);
+                self.apply(group);
                 durable()
             }
         };
         fail::fail_point!("commit::after_apply");
         match outcome {
-            Ok(()) => self.publish(&group),
+            Ok(()) => self.publish(group),
             Err(error) => {
-                self.fail(group, &error);
+                self.fail(group.clone(), &error);
                 0
             }
         }

@@ -7,6 +7,15 @@ use crate::shards::Shards;
 use crate::{Durability, Error, Result};
 use shingle_shard::{Hashed, Version};
 
+/// What a write takes beside its part of the payload. Under way up to 42 B: its hash, and its place in the table of what is in flight, which may be
+/// half empty. In the memtable 48 B for its header, and its place in the index.
+const WRITE_BYTES: u64 = 80;
+
+/// What a commit takes beside its payload and its writes: itself, its completion, its places in queues, and what the allocator adds. Measured by
+/// counting allocations: commits of one write take 340 B beside their payloads, commits of ten take 616 B; with their
+/// lists of sections 32 B more.
+const COMMIT_BYTES: u64 = 352;
+
 /// A commit before it has its number.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -111,6 +120,11 @@ impl Prepared {
             hashes = rest;
             (shard as usize, Hashed { version, ops, key_hashes })
         })
+    }
+
+    /// What the commit takes from its admission until it is applied, and then at most in the memtables.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        self.payload.len() as u64 + WRITE_BYTES * self.key_hashes.len() as u64 + COMMIT_BYTES
     }
 
     pub(crate) fn frame(&self, version: Version) -> Frame<'_> {

@@ -20,7 +20,7 @@ pub(crate) struct Log {
     pub(super) options: LogOptions,
     /// Segments that take no more records, oldest first.
     pub(super) sealed: VecDeque<Sealed>,
-    /// `None` until the first append after opening.
+    /// `None` until the first append or reservation after opening.
     pub(super) active: Option<Active>,
     /// Where the log ends while no segment is active.
     pub(super) end: LogEnd,
@@ -99,6 +99,21 @@ impl Log {
         self.end.closed_with = None;
         self.counts.appended_bytes += bytes;
         Ok(())
+    }
+
+    /// Reserves versions from `next` on, durably, unless some are reserved still. Returns the last one that is: no version
+    /// above it may be told to anybody, for a crash would have it given out again.
+    pub(crate) fn reserve(&mut self, next: Version) -> Result<Version> {
+        self.check_usable()?;
+        if next > self.reserved_through() {
+            self.begin_segment(0, next)?;
+        }
+        Ok(self.reserved_through())
+    }
+
+    /// The last version that is reserved; 0 while no segment is active: a closing record, which names the next version, may be the last one then.
+    pub(crate) fn reserved_through(&self) -> Version {
+        self.active.as_ref().map_or(0, |active| active.header.version_limit)
     }
 
     /// Makes everything that was appended durable. An error is final: [`Error::Poisoned`].
@@ -202,7 +217,7 @@ impl Log {
             previous,
             first_position,
             base_version: self.written,
-            version_limit: version_limit(self.next_version, last),
+            version_limit: version_limit(self.next_version, last).max(self.reserved_through()),
             salt: new_salt(),
         };
         self.cut_off_spare()?;

@@ -1,6 +1,7 @@
 //! The figures that a workload measures.
 
 use serde::Serialize;
+use std::time::Duration;
 
 /// One thing that is measured, in every round of every store.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -42,11 +43,12 @@ impl Figure {
     }
 
     pub(crate) fn show(&self, value: f64) -> String {
-        use crate::units::{rate, significant};
+        use crate::units::{duration, rate, significant};
+        let seconds = |seconds| Duration::try_from_secs_f64(seconds).map_or("–".to_owned(), duration);
         match self.unit {
             Unit::PerSecond => format!("{}/s", rate(value)),
-            Unit::Millis => format!("{} ms", significant(value)),
-            Unit::Micros => format!("{} µs", significant(value)),
+            Unit::Millis => seconds(value / 1e3),
+            Unit::Micros => seconds(value / 1e6),
             Unit::Ratio => significant(value),
         }
     }

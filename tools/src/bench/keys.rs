@@ -94,7 +94,8 @@ impl<'a> Choices<'a> {
     /// A key that no store has.
     #[inline]
     pub(crate) fn absent_key(&mut self) -> &[u8] {
-        let number = ABSENT | self.number();
+        // Never the same one twice, or whoever remembers what is not there would answer from memory.
+        let number = ABSENT | self.rng.random::<u64>();
         self.key(number)
     }
 

@@ -30,6 +30,7 @@ use store::Store;
 use workload::Plan;
 
 pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
+    args.no_store.check("--scratch says where they are made")?;
     let (plan, options): (Box<dyn Plan + '_>, _) = match &args.workload {
         Workload::Blocks(args) => (Box::new(blocks::Blocks::new(args)), &args.options),
         Workload::Transfers(args) => (Box::new(transfers::Transfers::new(args)), &args.options),
@@ -64,7 +65,15 @@ pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
         rounds,
     });
     let stores = measured.collect();
-    Report { workload: plan.name(), settings: plan.settings(), figures: plan.figures(), stores, options }.print(out)
+    let report = Report {
+        workload: plan.name(),
+        arguments: plan.arguments()?,
+        settings: plan.settings(),
+        figures: plan.figures(),
+        stores,
+        options,
+    };
+    report.print(out)
 }
 
 /// Shingle first, then the others, each in a directory of its own.
@@ -72,8 +81,8 @@ fn open(options: &BenchOptions, transactions: bool, dir: &Path) -> anyhow::Resul
     let mut stores: Vec<Box<dyn Store>> = vec![Box::new(shingle::Shingle::open(options, &dir.join("shingle"))?)];
     for peer in &options.against {
         stores.push(match (peer, transactions) {
-            (Peer::Rocksdb, false) => Box::new(rocks::Plain::open(options, &dir.join("rocksdb"))?),
-            (Peer::Rocksdb, true) => Box::new(rocks::Transactional::open(options, &dir.join("rocksdb"))?),
+            (Peer::Rocksdb, false) => Box::new(rocks::Rocks::plain(options, &dir.join("rocksdb"))?),
+            (Peer::Rocksdb, true) => Box::new(rocks::Rocks::transactional(options, &dir.join("rocksdb"))?),
         });
     }
     Ok(stores)

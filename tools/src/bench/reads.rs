@@ -8,6 +8,7 @@ use super::workload::{Plan, load, loaded_height};
 use crate::args::ReadsArgs;
 use anyhow::{anyhow, ensure};
 use indicatif::ProgressBar;
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// Reads between two looks at the clock.
@@ -102,12 +103,12 @@ impl<'a> Reads<'a> {
 }
 
 const FIGURES: &[Figure] = &[
-    Figure::rate("present_reads_per_s", "reads of present keys"),
-    Figure::rate("absent_reads_per_s", "reads of absent keys"),
-    Figure::rate("old_reads_per_s", "reads at an old height"),
-    Figure::cost("present_cpu_us", "processor time per present read", Unit::Micros),
-    Figure::cost("absent_cpu_us", "processor time per absent read", Unit::Micros),
-    Figure::cost("old_cpu_us", "processor time per old read", Unit::Micros),
+    Figure::rate("present_reads_per_second", "reads of present keys"),
+    Figure::rate("absent_reads_per_second", "reads of absent keys"),
+    Figure::rate("old_height_reads_per_second", "reads at an old height"),
+    Figure::cost("cpu_per_present_read_us", "processor time per present read", Unit::Micros),
+    Figure::cost("cpu_per_absent_read_us", "processor time per absent read", Unit::Micros),
+    Figure::cost("cpu_per_old_height_read_us", "processor time per old read", Unit::Micros),
 ];
 
 impl Plan for Reads<'_> {
@@ -117,6 +118,10 @@ impl Plan for Reads<'_> {
 
     fn figures(&self) -> &'static [Figure] {
         FIGURES
+    }
+
+    fn arguments(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self.args)
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -8,9 +8,13 @@ use crate::output::Output;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+/// Stands where there is no figure.
+const NO_FIGURE: &str = "–";
+
 /// All that one run of a workload measured.
 pub(super) struct Report<'a> {
     pub(super) workload: &'static str,
+    pub(super) arguments: Value,
     pub(super) settings: Vec<(&'static str, String)>,
     pub(super) figures: &'static [Figure],
     pub(super) stores: Vec<Measured>,
@@ -45,9 +49,9 @@ impl Report<'_> {
     fn print_page(&self, out: &mut Output) -> anyhow::Result<()> {
         let options = self.options;
         out.line(format_args!(
-            "bench {}, medians of {} rounds on {}\n",
+            "bench {}, {} on {}\n",
             self.workload,
-            options.rounds,
+            if options.rounds == 1 { "one round".to_owned() } else { format!("medians of {} rounds", options.rounds) },
             Machine::this()
         ))?;
         let mut header = vec![""];
@@ -58,17 +62,22 @@ impl Report<'_> {
                 Better::Higher => figure.title.to_owned(),
                 Better::Lower => format!("{} (less is better)", figure.title),
             };
-            let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| figure.show(value));
+            let shown = |value: Option<f64>| value.map_or(NO_FIGURE.to_owned(), |value| figure.show(value));
             let medians = self.stores.iter().map(|store| shown(store.median(number)));
             // A ratio to what is shown as nothing would say nothing.
             let nothing = figure.show(0.0);
             let ratios = self.stores.iter().skip(1).map(|other| {
                 let ratio = self.ratio(other, number).filter(|_| shown(other.median(number)) != nothing);
-                ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2} ×"))
+                ratio.map_or(NO_FIGURE.to_owned(), |ratio| format!("{ratio:.2} ×"))
             });
             std::iter::once(title).chain(medians).chain(ratios).collect()
         });
-        out.table(&header, rows.collect::<Vec<Vec<String>>>())?;
+        let rows = rows.collect::<Vec<Vec<String>>>();
+        let has_gaps = rows.iter().flatten().any(|cell| cell == NO_FIGURE);
+        out.table(&header, rows)?;
+        if has_gaps {
+            out.line(format_args!("{NO_FIGURE}  the store does not offer it, or the run was too short to measure it"))?;
+        }
         out.line("")?;
         let keys = format!(
             "{} of {} B, values of {} B",
@@ -103,11 +112,7 @@ impl Report<'_> {
         json!({
             "bench": self.workload,
             "machine": Machine::this(),
-            "keys": self.options.keys,
-            "key_bytes": self.options.key_bytes,
-            "value_bytes": self.options.value_bytes,
-            "seed": self.options.seed,
-            "settings": pairs(&self.settings),
+            "arguments": self.arguments,
             "figures": self.figures,
             "stores": stores.collect::<Vec<_>>(),
             "ratio_to": ratios,

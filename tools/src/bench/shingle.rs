@@ -15,6 +15,9 @@ const SETTLE_QUIET: Duration = Duration::from_millis(200);
 /// The memtables' budget is divided into this many buffers, as RocksDB's is.
 pub(super) const WRITE_BUFFERS: u32 = 4;
 
+/// The part of the cache that holds rows; the rest holds blocks.
+const ROW_CACHE_PART: u64 = 3;
+
 pub(super) struct Shingle {
     db: Database,
     config: Config,
@@ -26,8 +29,9 @@ impl Shingle {
         let rocks = &mut config.rocksdb;
         rocks.write_buffer_size = options.memtables / u64::from(WRITE_BUFFERS);
         rocks.max_write_buffer_number = WRITE_BUFFERS;
-        rocks.block_cache_size = options.cache;
+        rocks.block_cache_size = options.cache - options.cache / ROW_CACHE_PART;
         rocks.max_background_jobs = options.jobs as u32;
+        config.row_cache_size = options.cache / ROW_CACHE_PART;
         let db = Database::builder(dir).shards(options.shards as usize).config(config.clone()).open()?;
         Ok(Shingle { db, config })
     }
@@ -51,6 +55,7 @@ impl Store for Shingle {
             ("versions", "every one is kept".to_owned()),
             ("memtables", units::bytes(self.config.memtable_bytes())),
             ("block cache", units::bytes(rocks.block_cache_size)),
+            ("row cache", units::bytes(self.config.row_cache_size)),
             ("background threads", rocks.max_background_jobs.to_string()),
             ("bloom filter", format!("{} bits per key", rocks.bloom_filter_bits_per_key)),
             ("compression", format!("{:?}", rocks.compression_type).to_lowercase()),

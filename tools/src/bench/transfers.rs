@@ -8,6 +8,7 @@ use super::workload::{Plan, load};
 use crate::args::TransfersArgs;
 use anyhow::anyhow;
 use indicatif::ProgressBar;
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 pub(crate) struct Transfers<'a> {
@@ -33,12 +34,12 @@ impl<'a> Transfers<'a> {
 }
 
 const FIGURES: &[Figure] = &[
-    Figure::rate("transactions_per_s", "durable transactions"),
+    Figure::rate("transactions_per_second", "durable transactions"),
     Figure::cost("transaction_p50_ms", "transaction, p50", Unit::Millis),
     Figure::cost("transaction_p99_ms", "transaction, p99", Unit::Millis),
     Figure::cost("conflicts_per_transaction", "conflicts per transaction", Unit::Ratio),
-    Figure::cost("written_per_committed_byte", "bytes written per byte committed", Unit::Ratio),
-    Figure::cost("cpu_us_per_transaction", "processor time per transaction", Unit::Micros),
+    Figure::cost("bytes_written_per_byte_committed", "bytes written per byte committed", Unit::Ratio),
+    Figure::cost("cpu_per_transaction_us", "processor time per transaction", Unit::Micros),
 ];
 
 impl Plan for Transfers<'_> {
@@ -48,6 +49,10 @@ impl Plan for Transfers<'_> {
 
     fn figures(&self) -> &'static [Figure] {
         FIGURES
+    }
+
+    fn arguments(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self.args)
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -4,6 +4,7 @@ use super::figure::{Figure, Round};
 use super::keys::KeySpace;
 use super::store::Store;
 use indicatif::ProgressBar;
+use serde_json::Value;
 
 /// Keys that one block of the loading writes.
 const LOAD_BLOCK: u64 = 10_000;
@@ -14,6 +15,9 @@ pub(crate) trait Plan {
     fn name(&self) -> &'static str;
 
     fn figures(&self) -> &'static [Figure];
+
+    /// Its arguments, for scripts.
+    fn arguments(&self) -> serde_json::Result<Value>;
 
     /// What a reader of the results must know about the workload.
     fn settings(&self) -> Vec<(&'static str, String)>;

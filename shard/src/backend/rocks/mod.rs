@@ -14,6 +14,7 @@ macro_rules! failpoint {
     };
 }
 
+mod absence;
 mod apply;
 mod change_part;
 mod changes;
@@ -23,6 +24,7 @@ mod ingest;
 mod iterators;
 mod layout;
 mod meta;
+mod metadata;
 mod open;
 mod options;
 mod read;
@@ -39,8 +41,10 @@ pub use shared::RocksShared;
 
 use crate::backend::{Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, Row, RowRef, Run};
 use crate::{Error, KeyRange, Order, Result, Version};
+use absence::Absences;
 use iterators::IteratorPool;
 use meta::Meta;
+use metadata::VersionsOptions;
 use rocksdb::{ColumnFamily, DB, Options, WaitForCompactOptions};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -55,6 +59,7 @@ pub struct RocksBackend {
     /// The lowest version to which anything was retracted since opening: the rows of higher ones may be gone before their changes.
     retracted_to: AtomicU64,
     points: IteratorPool,
+    absences: Absences,
     rows: IteratorPool,
     changes: IteratorPool,
     /// What RocksDB counts up whenever the files that a new iterator would see change, as last looked at.
@@ -63,7 +68,7 @@ pub struct RocksBackend {
     next_file: AtomicU64,
     target_file_size: u64,
     /// Files are written with the options of the family that they go to.
-    versions_options: Options,
+    versions_options: VersionsOptions,
     changes_options: Options,
     /// Holds the statistics.
     instance_options: Options,
@@ -109,7 +114,7 @@ impl RocksBackend {
     }
 
     fn family_options(&self, family: &str) -> &Options {
-        if family == layout::VERSIONS { &self.versions_options } else { &self.changes_options }
+        if family == layout::VERSIONS { self.versions_options.now() } else { &self.changes_options }
     }
 
     /// No read that begins from now on sees less than what is on disk now.
