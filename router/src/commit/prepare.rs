@@ -6,6 +6,7 @@ use crate::log::{CommitPayload, CommitRecord, Frame, Kind, RollbackRecord, paylo
 use crate::shards::Shards;
 use crate::{Durability, Error, Result};
 use shingle_shard::{Hashed, Version};
+use std::ops::Range;
 
 /// What a write takes beside its part of the payload. Under way up to 42 B: its hash, and its place in the table of what is in flight, which may be
 /// half empty. In the memtable 48 B for its header, and its place in the index.
@@ -35,9 +36,31 @@ pub(crate) struct Prepared {
 struct Section {
     ops: usize,
     bytes: usize,
-    number: usize,
-    /// Where the next of its hashes goes.
-    hashes_end: usize,
+    /// Where the next of its writes goes.
+    next: usize,
+}
+
+/// One write of a batch.
+#[derive(Clone, Debug, Default)]
+struct Write {
+    hash: u64,
+    /// Where the batch has it.
+    packed: Range<usize>,
+}
+
+/// Sorts writes by shard; those of one shard stay in their order.
+fn by_shard(routed: Vec<(usize, Write)>, sections: &mut [Section]) -> Vec<Write> {
+    let mut next = 0;
+    for section in sections.iter_mut() {
+        section.next = next;
+        next += section.ops;
+    }
+    let mut sorted = vec![Write::default(); routed.len()];
+    for (shard, write) in routed {
+        sorted[sections[shard].next] = write;
+        sections[shard].next += 1;
+    }
+    sorted
 }
 
 impl Prepared {
@@ -55,33 +78,22 @@ impl Prepared {
         let map = shards.map();
         let mut written = vec![Section::default(); shards.all().len()];
         let mut routed = Vec::with_capacity(batch.len());
+        let mut begin = 0;
         for op in batch.ops() {
             let (shard, hash) = shards.number_of(&map, op.key);
+            let end = begin + op.packed_bytes();
             written[shard].ops += 1;
-            written[shard].bytes += op.packed_bytes();
-            routed.push((hash, shard, op.packed_bytes()));
+            written[shard].bytes += end - begin;
+            routed.push((shard, Write { hash, packed: begin..end }));
+            begin = end;
         }
-        // From here on a shard goes by the number of its section.
-        let mut sections = Vec::with_capacity(batch.len().min(written.len()));
-        let mut hashes_end = 0;
-        for (shard, section) in (0..).zip(&mut written).filter(|(_, section)| section.ops > 0) {
-            section.number = sections.len();
-            section.hashes_end = hashes_end;
-            hashes_end += section.ops;
-            sections.push((shard, section.bytes));
-        }
-        let mut key_hashes = vec![0; routed.len()];
-        let mut rest = batch.packed();
-        let ops = routed.into_iter().map(|(hash, shard, bytes)| {
-            let section = &mut written[shard];
-            key_hashes[section.hashes_end] = hash;
-            section.hashes_end += 1;
-            let (op, after) = rest.split_at(bytes);
-            rest = after;
-            (section.number, op)
-        });
-        let payload = CommitPayload::encode(block, &sections, ops);
-        let ops_of_sections = written.iter().filter(|section| section.ops > 0).map(|section| section.ops).collect();
+        let sections: Vec<_> = (0..).zip(&written).filter(|(_, section)| section.ops > 0).collect();
+        let ops_of_sections = sections.iter().map(|(_, section)| section.ops).collect();
+        let sections: Vec<_> = sections.into_iter().map(|(shard, section)| (shard, section.bytes)).collect();
+        let writes = by_shard(routed, &mut written);
+        let packed = batch.packed();
+        let payload = CommitPayload::encode(block, &sections, writes.iter().map(|write| &packed[write.packed.clone()]));
+        let key_hashes = writes.iter().map(|write| write.hash).collect();
         let durability = batch.durability().unwrap_or(durability);
         Ok(Prepared {
             kind: Kind::Commit,
@@ -129,5 +141,52 @@ impl Prepared {
 
     pub(crate) fn frame(&self, version: Version) -> Frame<'_> {
         Frame { version, kind: self.kind, payload: &self.payload, checksum: self.checksum }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot::{RoutingKey, SLOTS_DEFAULT, SlotMap, Slots};
+    use shingle_shard::backend::MemoryBackend;
+    use shingle_shard::{Shard, ShardOptions, key_hash};
+    use std::sync::Arc;
+
+    fn shards(count: usize) -> Shards {
+        let options = ShardOptions { memory_hint_bytes: 1 << 16, row_cache: None };
+        let shard = |number| Shard::new(number, Arc::new(MemoryBackend::new()), options.clone());
+        let slots = Slots { routing: RoutingKey::Whole, count: SLOTS_DEFAULT };
+        Shards::new((0..count).map(shard).collect(), slots, SlotMap::even(SLOTS_DEFAULT, count))
+    }
+
+    /// Each write is in its shard's section, in the order of the batch, beside the hash of its key.
+    #[test]
+    fn a_batch_is_sorted_by_shard() -> Result<()> {
+        for count in [1, 2, 7, 64] {
+            let shards = shards(count);
+            let mut batch = Batch::new();
+            // Keys come again: the last write must stay the last.
+            let writes: Vec<_> = (0..100u32).map(|n| (format!("key {}", n % 30), format!("value {n}"))).collect();
+            for (n, (key, value)) in writes.iter().enumerate() {
+                if n % 5 == 0 {
+                    batch.delete(key)
+                } else {
+                    batch.put(key, value)
+                };
+            }
+            let prepared = Prepared::commit(&shards, &batch, None, Durability::Sync, 1 << 20)?;
+            let mut found = vec![Vec::new(); count];
+            for (shard, part) in prepared.writes(9) {
+                assert_eq!(part.version, 9);
+                let ops: Vec<_> = part.ops.collect();
+                assert_eq!(part.key_hashes, ops.iter().map(|op| key_hash(op.key)).collect::<Vec<_>>());
+                found[shard] = ops;
+            }
+            for (number, found) in found.iter().enumerate() {
+                let here = batch.ops().filter(|op| shards.route(op.key).shard.number() == number);
+                assert_eq!(*found, here.collect::<Vec<_>>(), "shard {number} of {count}");
+            }
+        }
+        Ok(())
     }
 }

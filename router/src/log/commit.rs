@@ -17,39 +17,33 @@ use shingle_shard::{Ops, Version};
 pub(crate) struct CommitPayload;
 
 impl CommitPayload {
-    /// `sections` are the shards written and the bytes of each one's packed writes; `ops` are the writes in any order, each with the index of its
-    /// section. Each write is copied once, to where it stands in the log.
+    /// `sections` are the shards written and the bytes of each one's packed writes; `ops` are the writes in the order of the sections. Each is copied
+    /// once, to where it stands in the log.
     pub(crate) fn encode<'a>(
         block: Option<Block>,
         sections: &[(u32, usize)],
-        ops: impl Iterator<Item = (usize, &'a [u8])>,
+        mut ops: impl Iterator<Item = &'a [u8]>,
     ) -> Vec<u8> {
         let block_bytes = if block.is_some() { BLOCK_BYTES } else { 0 };
         let ops_bytes: usize = sections.iter().map(|&(_, bytes)| bytes).sum();
-        let mut payload = vec![0; HEADER_BYTES + block_bytes + sections.len() * SECTION_BYTES + ops_bytes];
-        let mut end = 0;
-        let mut put = |bytes: &[u8]| {
-            payload[end..][..bytes.len()].copy_from_slice(bytes);
-            end += bytes.len();
-        };
-        put(&u32::from(block.is_some()).to_le_bytes());
-        put(&(sections.len() as u32).to_le_bytes());
+        let mut payload = Vec::with_capacity(HEADER_BYTES + block_bytes + sections.len() * SECTION_BYTES + ops_bytes);
+        payload.extend_from_slice(&u32::from(block.is_some()).to_le_bytes());
+        payload.extend_from_slice(&(sections.len() as u32).to_le_bytes());
         if let Some(block) = block {
-            put(&block.height.to_le_bytes());
-            put(&block.timestamp_ms.to_le_bytes());
+            payload.extend_from_slice(&block.height.to_le_bytes());
+            payload.extend_from_slice(&block.timestamp_ms.to_le_bytes());
         }
-        let ends = sections.iter().map(|&(shard, bytes)| {
-            payload[end..][..4].copy_from_slice(&shard.to_le_bytes());
-            payload[end + 8..][..8].copy_from_slice(&(bytes as u64).to_le_bytes());
-            let begin = end + SECTION_BYTES;
-            end = begin + bytes;
-            begin
-        });
-        let mut ends: Vec<usize> = ends.collect();
-        for (section, op) in ops {
-            let end = &mut ends[section];
-            payload[*end..][..op.len()].copy_from_slice(op);
-            *end += op.len();
+        for &(shard, bytes) in sections {
+            payload.extend_from_slice(&shard.to_le_bytes());
+            payload.extend_from_slice(&0u32.to_le_bytes());
+            payload.extend_from_slice(&(bytes as u64).to_le_bytes());
+            let end = payload.len() + bytes;
+            while payload.len() < end
+                && let Some(op) = ops.next()
+            {
+                payload.extend_from_slice(op);
+            }
+            debug_assert_eq!(payload.len(), end, "a section's bytes are those of its writes");
         }
         payload
     }
@@ -144,7 +138,7 @@ mod tests {
 
     fn encode(block: Option<Block>, sections: &[(u32, &OpsBuf)]) -> Vec<u8> {
         let sizes: Vec<_> = sections.iter().map(|(shard, ops)| (*shard, ops.as_bytes().len())).collect();
-        CommitPayload::encode(block, &sizes, sections.iter().map(|(_, ops)| ops.as_bytes()).enumerate())
+        CommitPayload::encode(block, &sizes, sections.iter().map(|(_, ops)| ops.as_bytes()))
     }
 
     const BLOCK: Block = Block { height: 7, timestamp_ms: 1_700_000_000_000 };
@@ -168,17 +162,6 @@ mod tests {
                 sections.iter().map(|&(shard, ops)| (shard, Ops::new(ops.as_bytes()).collect::<Vec<_>>())).collect();
             assert_eq!(read, written);
         }
-    }
-
-    #[test]
-    fn writes_that_come_mixed_keep_their_order_within_a_section() {
-        let parts: Vec<OpsBuf> = (0..6u8).map(|n| ops(&[(&[n + 1], Some(&vec![n; n as usize]))])).collect();
-        let bytes = |section: usize| parts.iter().skip(section).step_by(2).map(|part| part.as_bytes().len()).sum();
-        let mixed = parts.iter().enumerate().map(|(at, part)| (at % 2, part.as_bytes()));
-        let payload = CommitPayload::encode(None, &[(1, bytes(0)), (4, bytes(1))], mixed);
-        let record = CommitRecord::decode(&payload).expect("just encoded");
-        let keys: Vec<_> = record.sections().map(|(shard, ops)| (shard, ops.map(|op| op.key[0]).collect())).collect();
-        assert_eq!(keys, [(1, vec![1, 3, 5]), (4, vec![2, 4, 6])]);
     }
 
     #[test]
