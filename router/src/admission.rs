@@ -4,6 +4,7 @@ use crate::Result;
 use crate::commit::Group;
 use crate::core::Core;
 use crate::log::Kind;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -13,6 +14,8 @@ pub(crate) struct Admission {
     under_way_bytes: AtomicU64,
     /// Commits that wait for room.
     waiting: AtomicUsize,
+    /// Who waits takes turns: else small commits would pass a large one for ever.
+    turn: Mutex<()>,
 }
 
 impl Admission {
@@ -56,12 +59,16 @@ impl Core {
             // A batch larger than the budget has to go alone.
             (taken == 0 || taken + bytes <= self.options.memory_budget_bytes).then_some(room)
         };
-        if let Some(room) = enter() {
+        if !admission.anyone_waits()
+            && let Some(room) = enter()
+        {
             return Ok(room);
         }
         let begun = Instant::now();
         admission.waiting.fetch_add(1, Ordering::AcqRel);
+        let turn = admission.turn.lock();
         let room = self.flusher.wait_for_room(enter);
+        drop(turn);
         admission.waiting.fetch_sub(1, Ordering::AcqRel);
         self.counters.waited_for_memory(begun.elapsed());
         room

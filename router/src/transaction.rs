@@ -10,7 +10,6 @@ use shingle_shard::{KeyRange, Version, check_key, check_value};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How often `transact` tries before it gives the conflict back.
 const ATTEMPTS_MAX: u32 = 100;
@@ -215,8 +214,8 @@ impl Transaction {
                         return Err(Error::TooManyConflicts { attempts: attempt });
                     }
                     attempt += 1;
-                    // A little longer each time, so that those who lost do not all come back at once.
-                    std::thread::sleep(Duration::from_micros(u64::from(attempt) * 5));
+                    // Until then a new snapshot does not see what it lost against, and would lose again.
+                    core.wait_for_numbered();
                 }
                 outcome => return outcome,
             }

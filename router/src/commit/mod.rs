@@ -85,6 +85,15 @@ impl Core {
         Ok(handle)
     }
 
+    /// Waits until every commit that has its number now is visible, or has failed.
+    pub(crate) fn wait_for_numbered(&self) {
+        let mut sequencer = self.sequencer.lock();
+        let Some(newest) = sequencer.in_flight.newest() else { return };
+        while sequencer.in_flight.oldest().is_some_and(|oldest| oldest <= newest) {
+            self.pipeline.published.wait(&mut sequencer);
+        }
+    }
+
     /// Second stage, on the log thread: after it, the group is in the log, or nothing of it is.
     pub(crate) fn append(&self, group: &Group) -> Result<()> {
         self.health.check()?;

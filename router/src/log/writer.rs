@@ -147,22 +147,32 @@ impl Log {
     /// Gives up the segments that hold no version above `through`: all shards have those on disk. The last segment is
     /// kept in any case.
     pub(crate) fn release(&mut self, through: Version) -> Result<()> {
-        let kept = usize::from(self.active.is_none());
         let mut released = false;
-        while self.sealed.len() > kept {
-            let Some(oldest) = self.sealed.pop_front_if(|oldest| oldest.last_version <= through) else { break };
-            released = true;
-            if oldest.bytes == self.options.segment_bytes && self.free.len() < self.options.recycled_max {
-                let (segment, free) = (LogFile::Segment(oldest.number), LogFile::Free(oldest.number));
-                self.rename(segment, free)?;
-                self.free.insert(oldest.number, oldest.bytes);
+        let outcome = self.release_each(through, &mut released);
+        // A file must have lost its old name for good before it is written to as another segment.
+        if released {
+            self.sync_dir().map_err(|error| self.fail(error))?;
+        }
+        outcome
+    }
+
+    fn release_each(&mut self, through: Version, released: &mut bool) -> Result<()> {
+        let kept = usize::from(self.active.is_none());
+        while self.sealed.len() > kept
+            && let Some(oldest) = self.sealed.front().filter(|oldest| oldest.last_version <= through)
+        {
+            let (number, bytes) = (oldest.number, oldest.bytes);
+            if bytes == self.options.segment_bytes && self.free.len() < self.options.recycled_max {
+                self.rename(LogFile::Segment(number), LogFile::Free(number))?;
+                self.free.insert(number, bytes);
             } else {
-                self.remove(LogFile::Segment(oldest.number))?;
+                self.remove(LogFile::Segment(number))?;
             }
+            *released = true;
+            self.sealed.pop_front();
             fail::fail_point!("log::release");
         }
-        // A file must have lost its old name for good before it is written to as another segment.
-        if released { self.sync_dir().map_err(|error| self.fail(error)) } else { Ok(()) }
+        Ok(())
     }
 
     /// Sizes, and counts since the log was opened.

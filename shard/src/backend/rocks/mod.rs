@@ -14,7 +14,6 @@ macro_rules! failpoint {
     };
 }
 
-mod absence;
 mod apply;
 mod change_part;
 mod changes;
@@ -41,7 +40,6 @@ pub use shared::RocksShared;
 
 use crate::backend::{Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, Row, RowRef, Run};
 use crate::{Error, KeyRange, Order, Result, Version};
-use absence::Absences;
 use iterators::IteratorPool;
 use meta::Meta;
 use metadata::VersionsOptions;
@@ -59,7 +57,6 @@ pub struct RocksBackend {
     /// The lowest version to which anything was retracted since opening: the rows of higher ones may be gone before their changes.
     retracted_to: AtomicU64,
     points: IteratorPool,
-    absences: Absences,
     rows: IteratorPool,
     changes: IteratorPool,
     /// What RocksDB counts up whenever the files that a new iterator would see change, as last looked at.

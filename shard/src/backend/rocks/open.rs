@@ -1,7 +1,6 @@
 //! Making an instance, and opening one that must be what it is said to be.
 
 use super::RocksBackend;
-use super::absence::Absences;
 use super::error::{classify, classify_io};
 use super::file_checksum;
 use super::ingest;
@@ -61,7 +60,6 @@ pub(super) fn open(
     let pool = |purpose| IteratorPool::new(&db, path.into(), purpose);
     let backend = RocksBackend {
         points: pool(Purpose::Points),
-        absences: Absences::default(),
         rows: pool(Purpose::Rows),
         changes: pool(Purpose::Changes),
         super_versions: AtomicU64::new(0),
