@@ -2,12 +2,18 @@
 
 mod bench;
 mod demo;
+mod load;
 mod store;
+mod workloads;
 
 pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
 pub(crate) use demo::DemoArgs;
+pub(crate) use load::{ClientsArgs, DurabilityArg, PaceArgs, ResultsArgs};
 pub(crate) use store::{
     AtArgs, DeleteArgs, GetArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs, StoreArgs, VerifyArgs,
+};
+pub(crate) use workloads::{
+    ColdArgs, HistoryArgs, HotArgs, KeyDistribution, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs, YcsbWorkload,
 };
 
 use clap::{Parser, Subcommand};

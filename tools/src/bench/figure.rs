@@ -1,5 +1,6 @@
 //! The figures that a workload measures.
 
+use super::recorder::Trace;
 use serde::Serialize;
 
 /// One thing that is measured, in every round of every store.
@@ -20,6 +21,8 @@ pub(crate) enum Unit {
     PerSecond,
     Millis,
     Micros,
+    Seconds,
+    Bytes,
     /// A number without a unit: bytes per byte, for instance.
     Ratio,
 }
@@ -42,15 +45,34 @@ impl Figure {
     }
 
     pub(crate) fn show(&self, value: f64) -> String {
-        use crate::units::{rate, significant};
+        use crate::units::{bytes, rate, significant};
         match self.unit {
             Unit::PerSecond => format!("{}/s", rate(value)),
-            Unit::Millis => format!("{} ms", significant(value)),
-            Unit::Micros => format!("{} µs", significant(value)),
+            Unit::Millis => time(value * 1e-3),
+            Unit::Micros => time(value * 1e-6),
+            Unit::Seconds => time(value),
+            Unit::Bytes => bytes(value as u64),
             Unit::Ratio => significant(value),
         }
     }
 }
 
-/// What one round of one store gave: a value for each figure of the workload, `None` where there is none.
-pub(crate) type Round = Vec<Option<f64>>;
+/// Seconds in the unit that fits them.
+fn time(seconds: f64) -> String {
+    use crate::units::significant;
+    match seconds {
+        s if s >= 1.0 => format!("{} s", significant(s)),
+        s if s >= 1e-3 => format!("{} ms", significant(s * 1e3)),
+        s if s > 0.0 => format!("{} µs", significant(s * 1e6)),
+        _ => "0".to_owned(),
+    }
+}
+
+/// What one round of one store gave.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Round {
+    /// A value for each figure of the workload, `None` where there is none.
+    pub(crate) values: Vec<Option<f64>>,
+    /// What clients saw, by the name of what they did.
+    pub(crate) traces: Vec<(&'static str, Trace)>,
+}

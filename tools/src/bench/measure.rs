@@ -1,4 +1,4 @@
-//! What a stretch of work cost: time, processor time, bytes written.
+//! What a stretch of work cost: time, processor time, bytes written and read.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ pub(crate) struct Meter {
     begun: Instant,
     cpu: Option<Duration>,
     written_bytes: Option<u64>,
+    read_bytes: Option<u64>,
 }
 
 /// What was used. `None` where the system does not tell.
@@ -23,18 +24,26 @@ pub(crate) struct Usage {
     pub(crate) elapsed: Duration,
     pub(crate) cpu: Option<Duration>,
     pub(crate) written_bytes: Option<u64>,
+    pub(crate) read_bytes: Option<u64>,
 }
 
 impl Meter {
     pub(crate) fn begin() -> Self {
-        Meter { begun: Instant::now(), cpu: cpu_time(), written_bytes: written_bytes() }
+        Meter {
+            begun: Instant::now(),
+            cpu: cpu_time(),
+            written_bytes: io_bytes("write_bytes: "),
+            read_bytes: io_bytes("read_bytes: "),
+        }
     }
 
     pub(crate) fn end(self) -> Usage {
+        let since = |end: Option<u64>, begin: Option<u64>| Some(end?.saturating_sub(begin?));
         Usage {
             elapsed: self.begun.elapsed(),
             cpu: cpu_time().zip(self.cpu).map(|(end, begin)| end.saturating_sub(begin)),
-            written_bytes: written_bytes().zip(self.written_bytes).map(|(end, begin)| end.saturating_sub(begin)),
+            written_bytes: since(io_bytes("write_bytes: "), self.written_bytes),
+            read_bytes: since(io_bytes("read_bytes: "), self.read_bytes),
         }
     }
 }
@@ -48,10 +57,10 @@ fn cpu_time() -> Option<Duration> {
     Some(TICK * (ticks(STAT_UTIME)? + ticks(STAT_STIME)?))
 }
 
-/// Bytes that this process has made the disk write, the page cache's later write-backs included.
-fn written_bytes() -> Option<u64> {
+/// Bytes that this process has made the disk write, the page cache's later write-backs included, or read.
+fn io_bytes(field: &str) -> Option<u64> {
     let io = std::fs::read_to_string("/proc/self/io").ok()?;
-    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
+    io.lines().find_map(|line| line.strip_prefix(field))?.parse().ok()
 }
 
 /// The middle one; the mean of the two middle ones where their number is even.

@@ -19,7 +19,9 @@ pub(super) struct Report<'a> {
 
 /// The rounds of one store.
 pub(super) struct Measured {
-    pub(super) name: &'static str,
+    pub(super) name: String,
+    /// The number of shards, if it is Shingle.
+    pub(super) shards: Option<u64>,
     pub(super) configuration: Vec<(&'static str, String)>,
     pub(super) rounds: Vec<Round>,
 }
@@ -27,7 +29,7 @@ pub(super) struct Measured {
 impl Measured {
     /// The median over the rounds.
     fn median(&self, figure: usize) -> Option<f64> {
-        median(self.rounds.iter().filter_map(|round| round[figure]).collect())
+        median(self.rounds.iter().filter_map(|round| round.values[figure]).collect())
     }
 }
 
@@ -51,9 +53,11 @@ impl Report<'_> {
             Machine::this()
         ))?;
         let mut header = vec![""];
-        header.extend(self.stores.iter().map(|store| store.name));
+        header.extend(self.stores.iter().map(|store| store.name.as_str()));
         header.extend(self.stores.iter().skip(1).map(|_| "ratio"));
-        let rows = self.figures.iter().enumerate().map(|(number, figure)| {
+        let measured = |number: &usize| self.stores.iter().any(|store| store.median(*number).is_some());
+        let rows = (0..self.figures.len()).filter(measured).map(|number| {
+            let figure = &self.figures[number];
             let title = match figure.better {
                 Better::Higher => figure.title.to_owned(),
                 Better::Lower => format!("{} (less is better)", figure.title),
@@ -79,7 +83,7 @@ impl Report<'_> {
         let settings = std::iter::once(("keys", keys)).chain(self.settings.iter().cloned()).collect::<Vec<_>>();
         out.properties(&settings)?;
         for store in &self.stores {
-            out.line(format_args!("\n{}", store.name))?;
+            out.line(format_args!("\n{}", store.name.as_str()))?;
             out.properties(&store.configuration)?;
         }
         Ok(())
@@ -91,14 +95,14 @@ impl Report<'_> {
                 "name": store.name,
                 "configuration": pairs(&store.configuration),
                 "median": self.values(|figure| store.median(figure)),
-                "rounds": store.rounds.iter().map(|round| self.values(|figure| round[figure])).collect::<Vec<_>>(),
+                "rounds": store.rounds.iter().map(|round| self.values(|figure| round.values[figure])).collect::<Vec<_>>(),
             })
         });
         let ratios: Map<_, _> = self
             .stores
             .iter()
             .skip(1)
-            .map(|other| (other.name.to_owned(), self.values(|figure| self.ratio(other, figure))))
+            .map(|other| (other.name.clone(), self.values(|figure| self.ratio(other, figure))))
             .collect();
         json!({
             "bench": self.workload,

@@ -1,14 +1,18 @@
-//! One tuned RocksDB under measurement. It keeps no versions.
+//! One tuned RocksDB under measurement: plain, with transactions, or with versions in its keys.
 
 mod options;
 mod plain;
+mod stalls;
 mod transactional;
+mod versioned;
 
 pub(super) use plain::Plain;
 pub(super) use transactional::Transactional;
+pub(super) use versioned::Versioned;
 
-use super::store::Writes;
-use rocksdb::{WaitForCompactOptions, WriteBatchWithTransaction, WriteOptions};
+use super::store::{Writes};
+use crate::args::{BenchOptions, DurabilityArg};
+use rocksdb::{DBAccess, DBRawIteratorWithThreadMode, WaitForCompactOptions, WriteBatchWithTransaction, WriteOptions};
 
 impl<const TRANSACTION: bool> Writes for WriteBatchWithTransaction<TRANSACTION> {
     fn put(&mut self, key: &[u8], value: &[u8]) {
@@ -16,10 +20,10 @@ impl<const TRANSACTION: bool> Writes for WriteBatchWithTransaction<TRANSACTION> 
     }
 }
 
-/// Every write is in the log and synced before it is acknowledged.
-fn durable() -> WriteOptions {
+/// Every write is in the log before it is acknowledged, and synced if it is to be.
+fn durable(bench: &BenchOptions) -> WriteOptions {
     let mut options = WriteOptions::default();
-    options.set_sync(true);
+    options.set_sync(bench.durability == DurabilityArg::Sync);
     options
 }
 
@@ -28,4 +32,25 @@ fn settle() -> WaitForCompactOptions {
     let mut options = WaitForCompactOptions::default();
     options.set_flush(true);
     options
+}
+
+/// Up to `limit` rows from `from` on.
+fn scan<D: DBAccess>(
+    mut rows: DBRawIteratorWithThreadMode<'_, D>,
+    from: &[u8],
+    limit: usize,
+    each: &mut dyn FnMut(&[u8], &[u8]),
+) -> anyhow::Result<()> {
+    rows.seek(from);
+    let mut seen = 0;
+    while seen < limit
+        && let Some((key, value)) = rows.item()
+    {
+        each(key, value);
+        seen += 1;
+        if seen < limit {
+            rows.next();
+        }
+    }
+    Ok(rows.status()?)
 }

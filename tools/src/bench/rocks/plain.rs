@@ -1,29 +1,31 @@
-//! RocksDB for blocks and reads.
+//! RocksDB for blocks, reads and single writes.
 
-use super::{durable, options, settle};
+use super::{durable, options, scan, settle, stalls};
 use crate::args::BenchOptions;
-use crate::bench::store::{Client, Reader, Store, Writes};
+use crate::bench::recorder::Recorder;
+use crate::bench::store::{Client, Found, Reader, Store, Writes};
 use anyhow::bail;
-use rocksdb::{DB, WriteBatch};
+use rocksdb::{DB, WriteBatch, WriteOptions};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(in crate::bench) struct Plain {
     db: DB,
+    bench: BenchOptions,
     configuration: Vec<(&'static str, String)>,
 }
 
 impl Plain {
     pub(in crate::bench) fn open(bench: &BenchOptions, dir: &Path) -> anyhow::Result<Self> {
-        Ok(Plain { db: DB::open(&options::options(bench), dir)?, configuration: options::describe(bench) })
+        Ok(Plain {
+            db: DB::open(&options::options(bench, options::Filter::WholeKeys), dir)?,
+            bench: bench.clone(),
+            configuration: options::describe(bench),
+        })
     }
 }
 
 impl Store for Plain {
-    fn name(&self) -> &'static str {
-        "rocksdb"
-    }
-
     fn configuration(&self) -> Vec<(&'static str, String)> {
         self.configuration.clone()
     }
@@ -31,7 +33,7 @@ impl Store for Plain {
     fn commit_block(&self, _height: u64, fill: &mut dyn FnMut(&mut dyn Writes)) -> anyhow::Result<()> {
         let mut batch = WriteBatch::default();
         fill(&mut batch);
-        Ok(self.db.write_opt(batch, &durable())?)
+        Ok(self.db.write_opt(batch, &durable(&self.bench))?)
     }
 
     fn settle(&self) -> anyhow::Result<Instant> {
@@ -48,12 +50,43 @@ impl Store for Plain {
     }
 
     fn client(&self, _in_flight: usize) -> anyhow::Result<Box<dyn Client + '_>> {
-        bail!("a plain RocksDB has no transactions")
+        Ok(Box::new(PlainClient { db: &self.db, durable: durable(&self.bench) }))
+    }
+
+    fn stalled(&self) -> Option<Duration> {
+        stalls::stalled(self.db.property_value("rocksdb.dbstats").ok()??.as_str())
     }
 }
 
 impl Reader for &DB {
-    fn get(&mut self, key: &[u8]) -> anyhow::Result<Option<usize>> {
-        Ok(self.get_pinned(key)?.map(|value| value.len()))
+    fn get(&mut self, key: &[u8]) -> anyhow::Result<Option<Found>> {
+        Ok(self.get_pinned(key)?.map(|value| Found::of(&value)))
+    }
+
+    fn scan(&mut self, from: &[u8], limit: usize, each: &mut dyn FnMut(&[u8], &[u8])) -> anyhow::Result<()> {
+        scan(self.raw_iterator(), from, limit, each)
+    }
+}
+
+struct PlainClient<'a> {
+    db: &'a DB,
+    durable: WriteOptions,
+}
+
+impl Client for PlainClient<'_> {
+    fn add(
+        &mut self,
+        _keys: &[&[u8]],
+        _amounts: &[u64],
+        _due: Instant,
+        _recorder: &mut Recorder<'_>,
+    ) -> anyhow::Result<()> {
+        bail!("a plain RocksDB has no transactions")
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8], due: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+        self.db.put_opt(key, value, &self.durable)?;
+        recorder.done(due, 0);
+        Ok(())
     }
 }

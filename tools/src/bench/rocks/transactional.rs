@@ -1,17 +1,18 @@
 //! RocksDB for transactions: optimistic ones, as Shingle's are.
 
-use super::{durable, options, settle};
+use super::{durable, options, scan, settle, stalls};
 use crate::args::BenchOptions;
-use crate::bench::store::{Client, Committed, Reader, Store, Writes};
-use anyhow::bail;
+use crate::bench::recorder::Recorder;
+use crate::bench::store::{Client, Found, Reader, Store, Writes, added};
 use rocksdb::{
     ErrorKind, OptimisticTransactionDB, OptimisticTransactionOptions, WriteBatchWithTransaction, WriteOptions,
 };
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(in crate::bench) struct Transactional {
     db: OptimisticTransactionDB,
+    bench: BenchOptions,
     configuration: Vec<(&'static str, String)>,
 }
 
@@ -19,15 +20,15 @@ impl Transactional {
     pub(in crate::bench) fn open(bench: &BenchOptions, dir: &Path) -> anyhow::Result<Self> {
         let mut configuration = options::describe(bench);
         configuration.push(("transactions", "optimistic, each waited for".to_owned()));
-        Ok(Transactional { db: OptimisticTransactionDB::open(&options::options(bench), dir)?, configuration })
+        Ok(Transactional {
+            db: OptimisticTransactionDB::open(&options::options(bench, options::Filter::WholeKeys), dir)?,
+            bench: bench.clone(),
+            configuration,
+        })
     }
 }
 
 impl Store for Transactional {
-    fn name(&self) -> &'static str {
-        "rocksdb"
-    }
-
     fn configuration(&self) -> Vec<(&'static str, String)> {
         self.configuration.clone()
     }
@@ -35,7 +36,7 @@ impl Store for Transactional {
     fn commit_block(&self, _height: u64, fill: &mut dyn FnMut(&mut dyn Writes)) -> anyhow::Result<()> {
         let mut batch = WriteBatchWithTransaction::<true>::default();
         fill(&mut batch);
-        Ok(self.db.write_opt(batch, &durable())?)
+        Ok(self.db.write_opt(batch, &durable(&self.bench))?)
     }
 
     fn settle(&self) -> anyhow::Result<Instant> {
@@ -44,7 +45,7 @@ impl Store for Transactional {
     }
 
     fn reader(&self) -> anyhow::Result<Box<dyn Reader + '_>> {
-        bail!("reads are measured on a plain RocksDB")
+        Ok(Box::new(&self.db))
     }
 
     fn reader_at(&self, _height: u64) -> anyhow::Result<Option<Box<dyn Reader + '_>>> {
@@ -52,44 +53,62 @@ impl Store for Transactional {
     }
 
     fn client(&self, _in_flight: usize) -> anyhow::Result<Box<dyn Client + '_>> {
-        Ok(Box::new(TransactionClient { db: &self.db, durable: durable(), done: Committed::new()? }))
+        Ok(Box::new(TransactionClient { db: &self.db, durable: durable(&self.bench) }))
+    }
+
+    fn stalled(&self) -> Option<Duration> {
+        stalls::stalled(self.db.property_value("rocksdb.dbstats").ok()??.as_str())
+    }
+}
+
+impl Reader for &OptimisticTransactionDB {
+    fn get(&mut self, key: &[u8]) -> anyhow::Result<Option<Found>> {
+        Ok(self.get_pinned(key)?.map(|value| Found::of(&value)))
+    }
+
+    fn scan(&mut self, from: &[u8], limit: usize, each: &mut dyn FnMut(&[u8], &[u8])) -> anyhow::Result<()> {
+        scan(self.raw_iterator(), from, limit, each)
     }
 }
 
 struct TransactionClient<'a> {
     db: &'a OptimisticTransactionDB,
     durable: WriteOptions,
-    done: Committed,
 }
 
 impl TransactionClient<'_> {
     /// Reading for update makes the commit fail if the key was written in between: serializable for keys.
-    fn try_transfer(&self, keys: [&[u8]; 2], value: &[u8]) -> Result<(), rocksdb::Error> {
+    fn try_add(&self, keys: &[&[u8]], amounts: &[u64]) -> anyhow::Result<Result<(), rocksdb::Error>> {
         let txn = self.db.transaction_opt(&self.durable, &OptimisticTransactionOptions::default());
-        for key in keys {
-            txn.get_pinned_for_update(key, true)?;
-        }
-        for key in keys {
+        for (key, amount) in keys.iter().zip(amounts) {
+            let value = added(txn.get_pinned_for_update(key, true)?.as_deref(), *amount)?;
             txn.put(key, value)?;
         }
-        txn.commit()
+        Ok(txn.commit())
     }
 }
 
 impl Client for TransactionClient<'_> {
-    fn transfer(&mut self, keys: [&[u8]; 2], value: &[u8]) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        while let Err(error) = self.try_transfer(keys, value) {
+    fn add(
+        &mut self,
+        keys: &[&[u8]],
+        amounts: &[u64],
+        due: Instant,
+        recorder: &mut Recorder<'_>,
+    ) -> anyhow::Result<()> {
+        while let Err(error) = self.try_add(keys, amounts)? {
             if !matches!(error.kind(), ErrorKind::Busy | ErrorKind::TryAgain) {
                 return Err(error.into());
             }
-            self.done.conflicts += 1;
+            recorder.conflict();
         }
-        self.done.latency.record(begun.elapsed());
+        recorder.done(due, 0);
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> anyhow::Result<Committed> {
-        Ok(self.done)
+    fn put(&mut self, key: &[u8], value: &[u8], due: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+        self.db.put_opt(key, value, &self.durable)?;
+        recorder.done(due, 0);
+        Ok(())
     }
 }
