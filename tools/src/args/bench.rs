@@ -1,9 +1,7 @@
 //! Arguments of `shingle bench`.
 
 use super::load::{DurabilityArg, PaceArgs, ResultsArgs, parse_rate};
-use super::workloads::{
-    ColdArgs, HistoryArgs, HotArgs, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs,
-};
+use super::workloads::{ColdArgs, HistoryArgs, HotArgs, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs};
 use crate::units::parse_bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;

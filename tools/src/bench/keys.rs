@@ -46,7 +46,14 @@ impl KeySpace {
         let value_bytes = options.value_bytes as usize;
         let mut pool = vec![0; POOL_BYTES + value_bytes];
         rng.fill_bytes(&mut pool);
-        KeySpace { keys: options.keys, key_bytes: options.key_bytes as usize, value_bytes, seed: options.seed, pool, order: KeyOrder::Scattered }
+        KeySpace {
+            keys: options.keys,
+            key_bytes: options.key_bytes as usize,
+            value_bytes,
+            seed: options.seed,
+            pool,
+            order: KeyOrder::Scattered,
+        }
     }
 
     /// The same with keys in the order of their numbers.

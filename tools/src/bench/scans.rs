@@ -55,7 +55,10 @@ impl Plan for Scans<'_> {
             ("keys of a range", self.args.length.to_string()),
             ("threads", format!("{}, one for the full scan", self.args.threads)),
             ("ranges", format!("{} s", self.args.pace.seconds)),
-            ("checked", "ranges are whole and in order; the full scan has every key once, with its own value".to_owned()),
+            (
+                "checked",
+                "ranges are whole and in order; the full scan has every key once, with its own value".to_owned(),
+            ),
         ];
         settings.extend(self.args.pace.rate.map(|rate| ("due", format!("{rate} ranges/s"))));
         settings

@@ -74,13 +74,8 @@ pub(crate) trait Reader {
 pub(crate) trait Client {
     /// Adds `amounts` to the numbers at the beginning of the values of `keys`, which exist and differ, in one serializable
     /// transaction. Runs it again after a conflict, which is recorded.
-    fn add(
-        &mut self,
-        keys: &[&[u8]],
-        amounts: &[u64],
-        due: Instant,
-        recorder: &mut Recorder<'_>,
-    ) -> anyhow::Result<()>;
+    fn add(&mut self, keys: &[&[u8]], amounts: &[u64], due: Instant, recorder: &mut Recorder<'_>)
+    -> anyhow::Result<()>;
 
     /// Sets one key.
     fn put(&mut self, key: &[u8], value: &[u8], due: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()>;

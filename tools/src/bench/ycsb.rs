@@ -79,8 +79,12 @@ impl Plan for Ycsb<'_> {
             YcsbWorkload::B => ("95 % reads, 5 % updates", "every value that is read is its key's own"),
             YcsbWorkload::C => ("100 % reads", "every value that is read is its key's own"),
             YcsbWorkload::D => ("95 % reads of the latest, 5 % inserts", "every key that was inserted is found"),
-            YcsbWorkload::E => ("95 % scans of 1 to 100 keys, 5 % inserts", "every scan is in order and begins where it must"),
-            YcsbWorkload::F => ("50 % reads, 50 % read-modify-writes", "no addition is lost: the sum over all keys is exact"),
+            YcsbWorkload::E => {
+                ("95 % scans of 1 to 100 keys, 5 % inserts", "every scan is in order and begins where it must")
+            }
+            YcsbWorkload::F => {
+                ("50 % reads, 50 % read-modify-writes", "no addition is lost: the sum over all keys is exact")
+            }
         };
         let clients = &self.args.clients;
         let mut settings = vec![
@@ -106,10 +110,8 @@ impl Plan for Ycsb<'_> {
     fn round(&self, number: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Round> {
         let store = contender.store()?;
         let clients = &self.args.clients;
-        let progress = Progress {
-            inserted: (0..clients.threads).map(|_| AtomicU64::new(0)).collect(),
-            ..Progress::default()
-        };
+        let progress =
+            Progress { inserted: (0..clients.threads).map(|_| AtomicU64::new(0)).collect(), ..Progress::default() };
         // What earlier rounds have added is part of what this one begins with.
         let before = (self.workload == YcsbWorkload::F).then(|| sum(store)).transpose()?;
         let (driven, mut written) = measure_writes(
@@ -135,7 +137,10 @@ impl Plan for Ycsb<'_> {
         if let Some((keys, sum_before)) = before {
             let expected = (keys, sum_before.wrapping_add(progress.writes.load(Ordering::Relaxed)));
             let found = sum(store)?;
-            ensure!(found == expected && keys == loaded_sum(&self.space).0, "additions were lost: {found:?}, not {expected:?}");
+            ensure!(
+                found == expected && keys == loaded_sum(&self.space).0,
+                "additions were lost: {found:?}, not {expected:?}"
+            );
             written.conflicts = Some(driven.recorder.conflicts as f64);
         }
         if self.workload == YcsbWorkload::C {

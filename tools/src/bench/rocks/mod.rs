@@ -10,7 +10,7 @@ pub(super) use plain::Plain;
 pub(super) use transactional::Transactional;
 pub(super) use versioned::Versioned;
 
-use super::store::{Writes};
+use super::store::Writes;
 use crate::args::{BenchOptions, DurabilityArg};
 use rocksdb::{DBAccess, DBRawIteratorWithThreadMode, WaitForCompactOptions, WriteBatchWithTransaction, WriteOptions};
 

@@ -20,7 +20,8 @@ mod tests {
 
     #[test]
     fn stalls_are_read() {
-        let stats = "** DB Stats **\nUptime(secs): 1.0 total\nCumulative stall: 01:02:3.250 H:M:S, 0.4 percent\nInterval";
+        let stats =
+            "** DB Stats **\nUptime(secs): 1.0 total\nCumulative stall: 01:02:3.250 H:M:S, 0.4 percent\nInterval";
         assert_eq!(stalled(stats), Some(Duration::from_millis(3_723_250)));
         assert_eq!(stalled("** DB Stats **"), None);
     }

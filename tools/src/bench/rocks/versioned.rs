@@ -35,7 +35,8 @@ impl Versioned {
         let mut configuration = options::describe(bench);
         configuration.retain(|(name, _)| *name != "versions");
         configuration.insert(0, ("versions", "every one is kept: the height is the end of the key".to_owned()));
-        configuration.push(("reads", "prefix seeks with reused iterators, blooms over the key without its height".to_owned()));
+        configuration
+            .push(("reads", "prefix seeks with reused iterators, blooms over the key without its height".to_owned()));
         Ok(Versioned { db: DB::open(&options, dir)?, bench: bench.clone(), height: AtomicU64::new(0), configuration })
     }
 
