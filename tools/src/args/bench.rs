@@ -1,5 +1,6 @@
 //! Arguments of `shingle bench`.
 
+use super::curve::CurveArgs;
 use super::load::{DurabilityArg, PaceArgs, ResultsArgs, parse_rate};
 use super::workloads::{ColdArgs, HistoryArgs, HotArgs, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs};
 use crate::units::parse_bytes;
@@ -53,6 +54,8 @@ pub(crate) enum Workload {
     Mixgraph(MixgraphArgs),
     /// Transactions of which most are between five keys: how much is lost to conflicts.
     Hot(HotArgs),
+    /// How the figures grow: with shards, keys, sizes of values, or depth of history. One command for a curve.
+    Curve(CurveArgs),
 }
 
 /// A store to measure beside Shingle.

@@ -1,14 +1,16 @@
 //! The command line, typed: what can be asked for. What it means is in `commands`.
 
 mod bench;
+mod curve;
 mod demo;
 mod load;
 mod store;
 mod workloads;
 
 pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
+pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
-pub(crate) use load::{ClientsArgs, DurabilityArg, PaceArgs, ResultsArgs};
+pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
 pub(crate) use store::{
     AtArgs, DeleteArgs, GetArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs, StoreArgs, VerifyArgs,
 };

@@ -45,7 +45,11 @@ impl Contender {
         }
         let several = options.shards.len() > 1;
         let shingles = options.shards.iter().map(|&shards| {
-            let name = if several { format!("shingle, {shards} shards") } else { "shingle".to_owned() };
+            let name = match shards {
+                _ if !several => "shingle".to_owned(),
+                1 => "shingle, 1 shard".to_owned(),
+                _ => format!("shingle, {shards} shards"),
+            };
             (Kind::Shingle { shards }, name, format!("shingle-{shards}"))
         });
         let peers = options.against.iter().map(|&peer| {
@@ -92,8 +96,7 @@ impl Contender {
             Some(store) => store,
             None => self.open().with_context(|| format!("cannot open {}", self.dir.display()))?,
         };
-        let store: &Box<dyn Store> = self.store.insert(store);
-        Ok(store.as_ref())
+        Ok(&**self.store.insert(store))
     }
 
     pub(crate) fn close(&mut self) {

@@ -58,7 +58,7 @@ impl Figure {
 }
 
 /// Seconds in the unit that fits them.
-fn time(seconds: f64) -> String {
+pub(super) fn time(seconds: f64) -> String {
     use crate::units::significant;
     match seconds {
         s if s >= 1.0 => format!("{} s", significant(s)),

@@ -8,6 +8,7 @@ mod blocks;
 mod clients;
 mod cold;
 mod contender;
+mod curve;
 mod driven;
 mod figure;
 mod history;
@@ -36,10 +37,11 @@ use crate::args::{BenchArgs, BenchOptions, Workload, YcsbArgs, YcsbWorkload};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::progress;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use contender::Contender;
 use report::{Measured, Report};
 use scratch::Scratch;
+use std::path::Path;
 use workload::Plan;
 
 pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
@@ -48,17 +50,21 @@ pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
     {
         return recovery::run_child(args, child);
     }
-    let (plan, options) = plan(&args.workload);
+    if let Workload::Curve(args) = &args.workload {
+        return curve::run(args, out);
+    }
+    let (plan, options) = plan(&args.workload)?;
     let scratch = Scratch::new(&options.scratch, options.keep)?;
     Interrupt::ends_at_once(scratch.remover())?;
-    measure(plan.as_ref(), options, &scratch)?.print(out)
+    measure(plan.as_ref(), options, scratch.path())?.print(out)
 }
 
-fn plan(workload: &Workload) -> (Box<dyn Plan + '_>, &BenchOptions) {
-    match workload {
+fn plan(workload: &Workload) -> anyhow::Result<(Box<dyn Plan + '_>, &BenchOptions)> {
+    Ok(match workload {
         Workload::Blocks(args) => (Box::new(blocks::Blocks::new(args)), &args.options),
         Workload::Transfers(args) => (Box::new(transfers::Transfers::new(args)), &args.options),
         Workload::Reads(args) => (Box::new(reads::Reads::new(args)), &args.options),
+        Workload::Curve(_) => bail!("a curve is made of other workloads"),
         Workload::Hot(args) => (Box::new(transfers::Transfers::hot(args)), &args.options),
         Workload::History(args) => (Box::new(history::History::new(args)), &args.options),
         Workload::Scan(args) => (Box::new(scans::Scans::new(args)), &args.options),
@@ -71,7 +77,7 @@ fn plan(workload: &Workload) -> (Box<dyn Plan + '_>, &BenchOptions) {
         Workload::YcsbE(args) => ycsb(YcsbWorkload::E, args),
         Workload::YcsbF(args) => ycsb(YcsbWorkload::F, args),
         Workload::Mixgraph(args) => (Box::new(mixgraph::Mixgraph::new(args)), &args.options),
-    }
+    })
 }
 
 fn ycsb(workload: YcsbWorkload, args: &YcsbArgs) -> (Box<dyn Plan + '_>, &BenchOptions) {
@@ -79,8 +85,8 @@ fn ycsb(workload: YcsbWorkload, args: &YcsbArgs) -> (Box<dyn Plan + '_>, &BenchO
 }
 
 /// Runs every round of every store.
-fn measure<'a>(plan: &dyn Plan, options: &'a BenchOptions, scratch: &Scratch) -> anyhow::Result<Report<'a>> {
-    let mut contenders = Contender::all(options, plan.opening(), scratch.path());
+fn measure<'a>(plan: &dyn Plan, options: &'a BenchOptions, dir: &Path) -> anyhow::Result<Report<'a>> {
+    let mut contenders = Contender::all(options, plan.opening(), dir);
     for contender in &mut contenders {
         let bar = progress::bar("loading", options.keys).with_message(contender.name().to_owned());
         let prepared = plan.prepare(contender, &bar);

@@ -1,11 +1,18 @@
 //! The results, for people and for scripts.
 
+mod csv;
+mod curve_page;
+mod page;
+mod plot;
+
+pub(super) use curve_page::CurvePage;
+
 use super::figure::{Better, Figure, Round};
 use super::machine::Machine;
 use super::measure::median;
 use crate::args::BenchOptions;
 use crate::output::Output;
-use serde::Serialize;
+use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 /// All that one run of a workload measured.
@@ -28,13 +35,20 @@ pub(super) struct Measured {
 
 impl Measured {
     /// The median over the rounds.
-    fn median(&self, figure: usize) -> Option<f64> {
+    pub(super) fn median(&self, figure: usize) -> Option<f64> {
         median(self.rounds.iter().filter_map(|round| round.values[figure]).collect())
     }
 }
 
 impl Report<'_> {
     pub(super) fn print(&self, out: &mut Output) -> anyhow::Result<()> {
+        let results = &self.options.results;
+        if let Some(path) = &results.csv {
+            std::fs::write(path, csv::csv(self)).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if let Some(path) = &results.html {
+            std::fs::write(path, page::page(self)).with_context(|| format!("cannot write {}", path.display()))?;
+        }
         if out.json { out.document(&self.document()) } else { self.print_page(out) }
     }
 
@@ -44,17 +58,23 @@ impl Report<'_> {
         (theirs != 0.0).then(|| ours / theirs)
     }
 
+    /// A ratio to what is shown as nothing would say nothing.
+    fn shown_ratio(&self, other: &Measured, figure: usize) -> Option<f64> {
+        let of = &self.figures[figure];
+        self.ratio(other, figure).filter(|_| other.median(figure).map(|median| of.show(median)) != Some(of.show(0.0)))
+    }
+
     fn print_page(&self, out: &mut Output) -> anyhow::Result<()> {
         let options = self.options;
-        out.line(format_args!(
-            "bench {}, medians of {} rounds on {}\n",
-            self.workload,
-            options.rounds,
-            Machine::this()
-        ))?;
+        out.line(format_args!("bench {}, {} on {}\n", self.workload, rounds_text(options.rounds), Machine::this()))?;
         let mut header = vec![""];
         header.extend(self.stores.iter().map(|store| store.name.as_str()));
-        header.extend(self.stores.iter().skip(1).map(|_| "ratio"));
+        let to = self.stores.iter().skip(1).map(|other| format!("to {}", other.name)).collect::<Vec<_>>();
+        if to.len() == 1 {
+            header.push("ratio");
+        } else {
+            header.extend(to.iter().map(String::as_str));
+        }
         let measured = |number: &usize| self.stores.iter().any(|store| store.median(*number).is_some());
         let rows = (0..self.figures.len()).filter(measured).map(|number| {
             let figure = &self.figures[number];
@@ -64,24 +84,15 @@ impl Report<'_> {
             };
             let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| figure.show(value));
             let medians = self.stores.iter().map(|store| shown(store.median(number)));
-            // A ratio to what is shown as nothing would say nothing.
-            let nothing = figure.show(0.0);
-            let ratios = self.stores.iter().skip(1).map(|other| {
-                let ratio = self.ratio(other, number).filter(|_| shown(other.median(number)) != nothing);
-                ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2} ×"))
-            });
+            let ratios =
+                self.stores.iter().skip(1).map(|other| {
+                    self.shown_ratio(other, number).map_or("–".to_owned(), |ratio| format!("{ratio:.2} ×"))
+                });
             std::iter::once(title).chain(medians).chain(ratios).collect()
         });
         out.table(&header, rows.collect::<Vec<Vec<String>>>())?;
         out.line("")?;
-        let keys = format!(
-            "{} of {} B, values of {} B",
-            crate::units::count(options.keys),
-            options.key_bytes,
-            options.value_bytes
-        );
-        let settings = std::iter::once(("keys", keys)).chain(self.settings.iter().cloned()).collect::<Vec<_>>();
-        out.properties(&settings)?;
+        out.properties(&self.all_settings())?;
         for store in &self.stores {
             out.line(format_args!("\n{}", store.name.as_str()))?;
             out.properties(&store.configuration)?;
@@ -89,7 +100,19 @@ impl Report<'_> {
         Ok(())
     }
 
-    fn document(&self) -> impl Serialize {
+    /// With those that all workloads have.
+    fn all_settings(&self) -> Vec<(&'static str, String)> {
+        let options = self.options;
+        let keys = format!(
+            "{} of {} B, values of {} B",
+            crate::units::count(options.keys),
+            options.key_bytes,
+            options.value_bytes
+        );
+        std::iter::once(("keys", keys)).chain(self.settings.iter().cloned()).collect()
+    }
+
+    pub(super) fn document(&self) -> Value {
         let stores = self.stores.iter().map(|store| {
             json!({
                 "name": store.name,
@@ -123,6 +146,10 @@ impl Report<'_> {
             self.figures.iter().enumerate().map(|(number, figure)| (figure.id.to_owned(), json!(value(number))));
         Value::Object(values.collect())
     }
+}
+
+fn rounds_text(rounds: u64) -> String {
+    if rounds == 1 { "one round".to_owned() } else { format!("medians of {rounds} rounds") }
 }
 
 fn pairs(pairs: &[(&'static str, String)]) -> Value {

@@ -31,11 +31,11 @@ pub(super) struct Shingle {
 
 impl Shingle {
     pub(super) fn open(options: &BenchOptions, opening: Opening, shards: u64, dir: &Path) -> anyhow::Result<Self> {
-        let mut config = Config::default();
-        config.durability = match options.durability {
+        let durability = match options.durability {
             DurabilityArg::Sync => Durability::Sync,
             DurabilityArg::Buffered => Durability::Buffered,
         };
+        let mut config = Config { durability, ..Config::default() };
         if opening.long_log_bytes.is_some() {
             config.flush.interval_secs = 0;
             config.flush.blocks_per_flush = 0;

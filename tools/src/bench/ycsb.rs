@@ -215,16 +215,15 @@ impl Serving<'_> {
     }
 
     fn read(&mut self) -> anyhow::Result<()> {
-        let number = match self.ycsb.workload {
-            YcsbWorkload::D => self.latest_number(),
-            _ => self.number(),
-        };
+        let latest = self.ycsb.workload == YcsbWorkload::D;
+        let number = if latest { self.latest_number() } else { self.number() };
         self.reader.refresh()?;
         let found = self.reader.get(self.choices.key(number))?;
         let value_bytes = self.ycsb.space.value_bytes();
-        let right = match self.ycsb.workload {
-            YcsbWorkload::F => found.is_some_and(|found| found.value_bytes == value_bytes),
-            _ => found == Some(Found { value_bytes, stamp: number }),
+        let right = if self.ycsb.workload == YcsbWorkload::F {
+            found.is_some_and(|found| found.value_bytes == value_bytes)
+        } else {
+            found == Some(Found { value_bytes, stamp: number })
         };
         ensure!(right, "a read of key number {number} gave {found:?}");
         Ok(())
@@ -253,9 +252,10 @@ impl Work for Serving<'_> {
         if self.choices.rng().random_range(0..100) < self.ycsb.writes_percent() {
             return self.write(due, recorder);
         }
-        match self.ycsb.workload {
-            YcsbWorkload::E => self.scan()?,
-            _ => self.read()?,
+        if self.ycsb.workload == YcsbWorkload::E {
+            self.scan()?;
+        } else {
+            self.read()?;
         }
         recorder.done(due, 0);
         Ok(())

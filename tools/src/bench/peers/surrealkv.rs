@@ -190,9 +190,16 @@ impl Client for &Surrealkv {
     }
 
     fn put(&mut self, key: &[u8], value: &[u8], due: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
-        let mut txn = self.begin(Mode::WriteOnly)?;
-        txn.set_at(key, value, self.next_height())?;
-        self.runtime.block_on(txn.commit())?;
+        loop {
+            let mut txn = self.begin(Mode::WriteOnly)?;
+            txn.set_at(key, value, self.next_height())?;
+            match self.runtime.block_on(txn.commit()) {
+                Ok(()) => break,
+                // It refuses a write even where nothing was read.
+                Err(Error::TransactionWriteConflict | Error::TransactionRetry) => recorder.conflict(),
+                Err(error) => return Err(error.into()),
+            }
+        }
         recorder.done(due, 0);
         Ok(())
     }
