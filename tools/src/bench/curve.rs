@@ -1,15 +1,12 @@
 //! `shingle bench curve`: the same workloads at several points of one dimension.
 
+use super::keys::{KeySpace, STAMP_BYTES};
 use super::report::{CurvePage, Report};
 use crate::args::{BenchOptions, BlocksArgs, CurveArgs, Dimension, HistoryArgs, PaceArgs, ReadsArgs, Workload};
 use crate::output::Output;
 use crate::units;
 use anyhow::Context;
 use serde_json::json;
-
-/// Updates of one block, and the bytes of keys and values that it holds at most.
-const UPDATES: u64 = 10_000;
-const BLOCK_BYTES_MAX: u64 = 16 << 20;
 
 /// Threads that read.
 const THREADS: u64 = 2;
@@ -85,7 +82,7 @@ fn point(args: &CurveArgs, value: u64) -> Point {
         Dimension::Shards => options.shards = vec![value],
         Dimension::Keys => options.keys = value.max(2),
         Dimension::Values => {
-            options.value_bytes = value.clamp(super::keys::STAMP_BYTES as u64, 65_536);
+            options.value_bytes = value.clamp(STAMP_BYTES as u64, 65_536);
             label = units::bytes(options.value_bytes);
         }
         Dimension::History => versions = value,
@@ -100,7 +97,7 @@ fn point(args: &CurveArgs, value: u64) -> Point {
     let pace = PaceArgs { seconds: args.seconds, rate: None };
     let workloads = match args.dimension {
         Dimension::Shards | Dimension::Keys | Dimension::Values => {
-            let updates = UPDATES.min((BLOCK_BYTES_MAX / update_bytes).max(1));
+            let updates = KeySpace::new(&options).keys_per_block();
             let blocks = BlocksArgs { blocks: args.blocks, updates, rate: None, options: options.clone() };
             let (threads, old_threads, overwrites) = (THREADS, 1, OVERWRITES);
             let reads = ReadsArgs { threads, old_threads, overwrites, pace, options };

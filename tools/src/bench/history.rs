@@ -11,7 +11,7 @@ use super::keys::{Choices, KeySpace};
 use super::reads::READS_PER_LOOK;
 use super::recorder::Recorder;
 use super::store::{Found, Reader, Store};
-use super::workload::{LOAD_BLOCK, Plan};
+use super::workload::{Plan, loaded_height};
 use crate::args::HistoryArgs;
 use anyhow::{bail, ensure};
 use indicatif::ProgressBar;
@@ -32,7 +32,7 @@ impl<'a> History<'a> {
     }
 
     fn blocks_per_pass(&self) -> u64 {
-        self.space.keys.div_ceil(LOAD_BLOCK)
+        loaded_height(&self.space)
     }
 }
 
@@ -60,12 +60,12 @@ impl Plan for History<'_> {
     fn prepare(&self, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<()> {
         let store = contender.store()?;
         let mut choices = self.space.choices(u64::MAX);
-        let blocks = self.blocks_per_pass();
+        let (blocks, per_block) = (self.blocks_per_pass(), self.space.keys_per_block());
         bar.set_length(self.args.versions * blocks);
         for pass in 0..self.args.versions {
             for block in 0..blocks {
                 let height = pass * blocks + block + 1;
-                let keys = block * LOAD_BLOCK..self.space.keys.min((block + 1) * LOAD_BLOCK);
+                let keys = block * per_block..self.space.keys.min((block + 1) * per_block);
                 store.commit_block(height, &mut |writes| {
                     for number in keys.clone() {
                         let (key, value) = choices.entry(number, pass, self.space.value_bytes());
@@ -119,7 +119,7 @@ impl Remembering<'_> {
         };
         let number = self.choices.number();
         let (full_passes, blocks_since) = (height / blocks, height % blocks);
-        let written_since = number / LOAD_BLOCK < blocks_since;
+        let written_since = number / self.history.space.keys_per_block() < blocks_since;
         let stamp = full_passes - 1 + u64::from(written_since);
         let expected = Some(Found { value_bytes: self.history.space.value_bytes(), stamp });
         let found = reader.get(self.choices.key(number))?;

@@ -17,6 +17,10 @@ const ABSENT: u64 = 1 << 63;
 const ABSENT_BITS: u32 = 40;
 const ABSENT_STREAMS: u64 = 1 << (63 - ABSENT_BITS);
 
+/// What a block of the loading holds at most.
+const LOAD_KEYS_MAX: u64 = 10_000;
+const LOAD_BYTES_MAX: u64 = 16 << 20;
+
 /// Bytes at the beginning of every value that a workload may set, to know the value again or to count in it.
 pub(crate) const STAMP_BYTES: usize = 8;
 
@@ -89,6 +93,12 @@ impl KeySpace {
     /// Bytes of one key and one value.
     pub(crate) fn update_bytes(&self) -> u64 {
         (self.key_bytes + self.value_bytes) as u64
+    }
+
+    /// Keys that a block of the loading writes: so many that a block's commit costs little for each, and no more than a store takes at
+    /// once, whatever the values' size.
+    pub(crate) fn keys_per_block(&self) -> u64 {
+        LOAD_KEYS_MAX.min((LOAD_BYTES_MAX / self.update_bytes()).max(1))
     }
 
     pub(crate) fn value_bytes(&self) -> usize {

@@ -16,9 +16,6 @@ use std::time::Instant;
 /// In a closed loop, one read in so many is timed: a look at the clock takes a tenth of the time of a fast read.
 pub(crate) const READS_PER_LOOK: u64 = 16;
 
-/// Updates in one of the blocks that make the history.
-const HISTORY_BLOCK: u64 = 10_000;
-
 pub(crate) struct Reads<'a> {
     args: &'a ReadsArgs,
     space: KeySpace,
@@ -138,12 +135,13 @@ impl Plan for Reads<'_> {
     fn prepare(&self, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<()> {
         let store = contender.store()?;
         load(&self.space, store, bar)?;
-        let blocks = (self.args.overwrites * self.space.keys).div_ceil(HISTORY_BLOCK);
+        let per_block = self.space.keys_per_block();
+        let blocks = (self.args.overwrites * self.space.keys).div_ceil(per_block);
         let mut choices = self.space.choices(u64::MAX - 1);
         bar.set_length(blocks);
         for block in 1..=blocks {
             store.commit_block(loaded_height(&self.space) + block, &mut |writes| {
-                for _ in 0..HISTORY_BLOCK {
+                for _ in 0..per_block {
                     let number = choices.number();
                     let (key, value) = choices.entry(number, number, self.space.value_bytes());
                     writes.put(key, value);

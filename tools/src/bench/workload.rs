@@ -6,9 +6,6 @@ use super::keys::KeySpace;
 use super::store::Store;
 use indicatif::ProgressBar;
 
-/// Keys that one block of the loading writes.
-pub(crate) const LOAD_BLOCK: u64 = 10_000;
-
 /// A workload: prepared once for each store, then measured in rounds, the stores in turns.
 pub(crate) trait Plan {
     /// As it stands in the results.
@@ -34,7 +31,7 @@ pub(crate) trait Plan {
 
 /// The height at which every key is loaded, and none written twice.
 pub(crate) fn loaded_height(space: &KeySpace) -> u64 {
-    space.keys.div_ceil(LOAD_BLOCK)
+    space.keys.div_ceil(space.keys_per_block())
 }
 
 /// Writes every key once, in blocks from height 1 on, each value beginning with its key's number, and lets the store settle.
@@ -50,9 +47,10 @@ pub(crate) fn load_sized(
     value_bytes: impl Fn(&mut rand::rngs::SmallRng) -> usize,
 ) -> anyhow::Result<()> {
     let mut choices = space.choices(u64::MAX);
+    let per_block = space.keys_per_block();
     bar.set_length(space.keys);
     for height in 1..=loaded_height(space) {
-        let keys = (height - 1) * LOAD_BLOCK..space.keys.min(height * LOAD_BLOCK);
+        let keys = (height - 1) * per_block..space.keys.min(height * per_block);
         bar.set_position(keys.start);
         store.commit_block(height, &mut |writes| {
             for number in keys.clone() {

@@ -184,10 +184,10 @@ fn scaling(report: &Report<'_>) -> Vec<String> {
             dashed: false,
         }];
         let last = (shingles.len() - 1) as f64;
-        for (place, other) in report.stores.iter().filter(|store| store.shards.is_none()).enumerate() {
+        for (place, other) in report.stores.iter().enumerate().filter(|(_, store)| store.shards.is_none()) {
             let Some(value) = other.median(number) else { continue };
             series.push(Series {
-                colour: (place + 1).min(COLOURS - 1),
+                colour: place.min(COLOURS - 1),
                 name: other.name.clone(),
                 points: vec![(0.0, value), (last, value)],
                 notes: vec![],
