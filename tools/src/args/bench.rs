@@ -62,16 +62,20 @@ pub(crate) enum Workload {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Peer {
-    // One, tuned as its guide advises, with the same memory, cache and durability. It keeps no versions.
+    /// One RocksDB, tuned as its guide advises. It keeps no versions.
     Rocksdb,
-    // The same with the height in every key, so that it keeps versions too.
+    /// The same with the height at the end of every key, so that it keeps versions too.
     RocksdbVersioned,
+    /// fjall 3, a log-structured store. It keeps no versions.
     #[cfg(feature = "peers")]
     Fjall,
+    /// redb 4, a copy-on-write tree. It keeps no versions.
     #[cfg(feature = "peers")]
     Redb,
+    /// LMDB, a memory-mapped copy-on-write tree. It keeps no versions.
     #[cfg(feature = "peers")]
     Lmdb,
+    /// SurrealKV 1, a log-structured store that keeps versions.
     #[cfg(feature = "peers")]
     Surrealkv,
 }
@@ -87,9 +91,9 @@ impl Peer {
 #[derive(Args, Clone, Debug, Serialize)]
 #[command(next_help_heading = "Stores and keys")]
 pub(crate) struct BenchOptions {
-    /// Measure this store too, in turns with Shingle, on the same keys: one RocksDB, tuned, with the same memory, cache and durability.
+    /// Measure this store too, in turns with Shingle, on the same keys, with the same memory, cache and durability.
     ///
-    /// Several are separated by commas. Their versions, caches and durability are printed with the results.
+    /// Several are separated by commas; how each is configured is printed with the results. A build with the feature `peers` knows more.
     #[arg(long, value_enum, value_name = "STORE", value_delimiter = ',')]
     pub(crate) against: Vec<Peer>,
 

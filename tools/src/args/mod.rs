@@ -61,6 +61,6 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Take back every block above a height, for good.
     Rollback(RollbackArgs),
-    /// Measure, alone or against a tuned RocksDB in the same run.
+    /// Measure, alone or against other stores in the same run.
     Bench(BenchArgs),
 }

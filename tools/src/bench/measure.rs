@@ -63,6 +63,13 @@ fn io_bytes(field: &str) -> Option<u64> {
     io.lines().find_map(|line| line.strip_prefix(field))?.parse().ok()
 }
 
+/// The most memory that this process has had at a time.
+pub(super) fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(kib.trim().trim_end_matches(" kB").parse::<u64>().ok()? << 10)
+}
+
 /// The middle one; the mean of the two middle ones where their number is even.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);

@@ -9,7 +9,7 @@ pub(super) use curve_page::CurvePage;
 
 use super::figure::{Better, Figure, Round};
 use super::machine::Machine;
-use super::measure::median;
+use super::measure::{median, peak_memory_bytes};
 use crate::args::BenchOptions;
 use crate::output::Output;
 use anyhow::Context;
@@ -109,7 +109,13 @@ impl Report<'_> {
             options.key_bytes,
             options.value_bytes
         );
-        std::iter::once(("keys", keys)).chain(self.settings.iter().cloned()).collect()
+        let mut settings: Vec<_> = std::iter::once(("keys", keys)).chain(self.settings.iter().cloned()).collect();
+        // Of several stores nobody could tell whose it is.
+        if self.stores.len() == 1 {
+            let peak = peak_memory_bytes().map(crate::units::bytes);
+            settings.extend(peak.map(|peak| ("peak memory of the process", peak)));
+        }
+        settings
     }
 
     pub(super) fn document(&self) -> Value {
@@ -135,6 +141,7 @@ impl Report<'_> {
             "value_bytes": self.options.value_bytes,
             "seed": self.options.seed,
             "settings": pairs(&self.settings),
+            "peak_memory_bytes": (self.stores.len() == 1).then(peak_memory_bytes).flatten(),
             "figures": self.figures,
             "stores": stores.collect::<Vec<_>>(),
             "ratio_to": ratios,

@@ -4,7 +4,9 @@ use super::contender::{Contender, Opening};
 use super::figure::{Figure, Round};
 use super::keys::KeySpace;
 use super::store::Store;
+use crate::units::rate;
 use indicatif::ProgressBar;
+use std::time::Instant;
 
 /// A workload: prepared once for each store, then measured in rounds, the stores in turns.
 pub(crate) trait Plan {
@@ -48,10 +50,13 @@ pub(crate) fn load_sized(
 ) -> anyhow::Result<()> {
     let mut choices = space.choices(u64::MAX);
     let per_block = space.keys_per_block();
+    let (what, begun) = (bar.message(), Instant::now());
     bar.set_length(space.keys);
     for height in 1..=loaded_height(space) {
         let keys = (height - 1) * per_block..space.keys.min(height * per_block);
+        let per_second = keys.start as f64 / begun.elapsed().as_secs_f64();
         bar.set_position(keys.start);
+        bar.set_message(format!("{what}, {}/s", rate(per_second)));
         store.commit_block(height, &mut |writes| {
             for number in keys.clone() {
                 let value_bytes = value_bytes(choices.rng());
@@ -60,6 +65,7 @@ pub(crate) fn load_sized(
             }
         })?;
     }
+    bar.set_message(format!("{what}, settling"));
     store.settle().map(drop)
 }
 
