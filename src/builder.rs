@@ -22,61 +22,46 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it opens the store"]
 pub struct Builder {
-    pub(crate) path: PathBuf,
-    pub(crate) shards: Option<usize>,
-    pub(crate) slots: Option<u32>,
-    pub(crate) routing_key: Option<RoutingKey>,
-    pub(crate) shard_dirs: Vec<PathBuf>,
-    pub(crate) log_dir: Option<PathBuf>,
-    pub(crate) create_if_missing: bool,
-    pub(crate) recover_to_last_good: bool,
-    pub(crate) config: Config,
+    path: PathBuf,
+    options: OpenOptions,
+    config: Config,
 }
 
 /// What is fixed when the store is made. Opening it with another value is refused.
 impl Builder {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Builder {
-            path,
-            shards: None,
-            slots: None,
-            routing_key: None,
-            shard_dirs: Vec::new(),
-            log_dir: None,
-            create_if_missing: true,
-            recover_to_last_good: false,
-            config: Config::default(),
-        }
+        Builder { path, options: OpenOptions::default(), config: Config::default() }
     }
 
-    /// How many shards the store has. A new store has 8 unless this says otherwise.
+    /// How many shards the store has, 1 to 1024. A new store has 8 unless this says otherwise.
     pub fn shards(mut self, shards: usize) -> Self {
-        self.shards = Some(shards);
+        self.options.shards = Some(shards);
         self
     }
 
-    /// How many slots keys are hashed to: the grain in which they can be spread over shards. Default 4096.
+    /// How many slots keys are hashed to: the grain in which they can be spread over shards. Default 4096; from the number of
+    /// shards to 1 048 576.
     pub fn slots(mut self, slots: u32) -> Self {
-        self.slots = Some(slots);
+        self.options.slots = Some(slots);
         self
     }
 
     /// Which part of a key decides its shard. Default [`RoutingKey::Whole`]; with [`RoutingKey::Prefix`], keys that share
-    /// their first bytes live on one shard and are scanned there.
+    /// their first bytes, at least one, live on one shard and are scanned there.
     pub fn routing_key(mut self, routing_key: RoutingKey) -> Self {
-        self.routing_key = Some(routing_key);
+        self.options.routing_key = Some(routing_key);
         self
     }
 
     /// Directories, on several disks for instance, over which a new store's shards are spread in turn. Default: `shards` in the store's own.
     pub fn shard_dirs(mut self, dirs: impl IntoIterator<Item = PathBuf>) -> Self {
-        self.shard_dirs = dirs.into_iter().collect();
+        self.options.shard_dirs = dirs.into_iter().collect();
         self
     }
 
     /// The directory of a new store's commit log, on a disk of its own for instance. Default: `log` in the store's own.
     pub fn log_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.log_dir = Some(dir.into());
+        self.options.log_dir = Some(dir.into());
         self
     }
 }
@@ -85,14 +70,14 @@ impl Builder {
 impl Builder {
     /// Whether a store is made where there is none. Default true; false refuses a directory that is not a store.
     pub fn create_if_missing(mut self, create: bool) -> Self {
-        self.create_if_missing = create;
+        self.options.create_if_missing = create;
         self
     }
 
     /// Opens a store whose commit log is damaged at the last version before the damage, and cuts off for good what came after. Default
     /// false: damage is an error that names this version. To be decided by a person who has read that error.
     pub fn recover_to_last_good(mut self, recover: bool) -> Self {
-        self.recover_to_last_good = recover;
+        self.options.recover = if recover { Recover::ToLastGood } else { Recover::Strict };
         self
     }
 
@@ -139,6 +124,8 @@ with! {
     with_max_background_jobs(rocksdb.max_background_jobs: u32);
     /// Sets `rocksdb.block_cache_size`, in bytes.
     with_block_cache_size(rocksdb.block_cache_size: u64);
+    /// Sets `row_cache_size`, in bytes.
+    with_row_cache_size(row_cache_size: u64);
     /// Sets `rocksdb.bloom_filter_bits_per_key`.
     with_bloom_filter_bits_per_key(rocksdb.bloom_filter_bits_per_key: u32);
     /// Sets `rocksdb.level0_file_num_compaction_trigger`.
@@ -176,8 +163,8 @@ impl Builder {
     /// store that was made otherwise; `NotAStore` if there is none and none is to be made; `Locked` while another process has it open;
     /// `Damaged`; `TooManyOpenFiles`; `NoSpace`; `Io`. Nothing on disk is changed then.
     pub fn open(self) -> Result<Database> {
-        let path = self.path.clone();
-        Store::open(&path, self.options()?).map(Database::new)
+        let (path, options) = self.checked()?;
+        Store::open(&path, options).map(Database::new)
     }
 
     /// Makes a store that lives in memory and is gone when it is closed. The path is not used.
@@ -185,22 +172,13 @@ impl Builder {
     /// # Errors
     /// `InvalidArgument` for a setting out of bounds.
     pub fn in_memory(self) -> Result<Database> {
-        Store::in_memory(&self.options()?).map(Database::new)
+        Store::in_memory(&self.checked()?.1).map(Database::new)
     }
 
-    fn options(self) -> Result<OpenOptions> {
+    /// The path, and what the router opens it with. [`OpenOptions`] is the router's side of a builder, and knows no configuration.
+    fn checked(self) -> Result<(PathBuf, OpenOptions)> {
         self.config.validate()?;
         let router = self.config.router();
-        Ok(OpenOptions {
-            shards: self.shards,
-            slots: self.slots,
-            routing_key: self.routing_key,
-            shard_dirs: self.shard_dirs,
-            log_dir: self.log_dir,
-            create_if_missing: self.create_if_missing,
-            recover: if self.recover_to_last_good { Recover::ToLastGood } else { Recover::Strict },
-            rocks: self.config.rocksdb,
-            router,
-        })
+        Ok((self.path, OpenOptions { rocks: self.config.rocksdb, router, ..self.options }))
     }
 }

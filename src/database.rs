@@ -144,7 +144,8 @@ impl Database {
     /// ```
     ///
     /// # Errors
-    /// A key, a value or a batch out of bounds; a store that is closed or poisoned; a full disk that keeps memory from being flushed.
+    /// A key, a value or a batch out of bounds; a store that is closed or poisoned; a full disk that keeps memory from being flushed, or new
+    /// versions from being reserved.
     pub fn submit(&self, batch: Batch) -> Result<CommitHandle> {
         self.store.submit(None, &batch)
     }
@@ -160,7 +161,8 @@ impl Database {
     /// Commits a batch over all shards at once, and waits until it is visible and durable.
     ///
     /// # Errors
-    /// As [`Database::submit`]; what kept the log from being written: nothing of the batch remains then.
+    /// As [`Database::submit`]; what kept the log from being written: nothing of the batch remains then, unless it is
+    /// [`ErrorKind::Poisoned`](crate::ErrorKind::Poisoned), after which only opening the store again tells.
     pub fn commit(&self, batch: Batch) -> Result<Version> {
         self.submit(batch)?.wait()
     }
@@ -222,8 +224,8 @@ impl Database {
     /// Removes every block above `height`, and everything that was committed after that block. Snapshots of what is removed answer with
     /// [`ErrorKind::RolledBack`](crate::ErrorKind::RolledBack) from then on.
     ///
-    /// Returns the version of the rollback itself, at which the store is as it was when the block was sealed; that block's own version if
-    /// nothing came after it.
+    /// Returns the version of the rollback itself, at which the store is as it was when the block was sealed. Where nothing is above the block it does
+    /// nothing, and returns the newest version.
     ///
     /// # Errors
     /// No block of this height, or one below the floor; a store that is closed or poisoned; a full disk; I/O.
@@ -269,7 +271,8 @@ impl Database {
         self.store.changes_since(version)
     }
 
-    /// The keys whose values differ between two heights, in byte order. Costs what was written between them.
+    /// The keys whose values differ between two heights, in byte order. Costs what was written between them, and holds
+    /// the keys of all that in memory.
     ///
     /// # Errors
     /// A height that does not exist or is pruned; damage; I/O.
@@ -320,7 +323,8 @@ impl Database {
         self.store.sync()
     }
 
-    /// Flushes, then reads everything on disk: every checksum, every key on its shard, every entry of the index of changes.
+    /// Flushes, then reads everything on disk: every checksum, every key on its shard, every entry of the index of changes. Flushes and rollbacks wait
+    /// meanwhile, so `progress`, which is called from several threads, must not wait for one.
     ///
     /// # Errors
     /// A store that cannot be flushed. Damage is in the report, shard by shard.

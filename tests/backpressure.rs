@@ -1,6 +1,8 @@
 //! Commits that find no room in memory wait until a flush has made some, and for nothing else.
 
 use shingle::{Batch, Config, Database, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -61,5 +63,39 @@ fn many_threads_get_their_room_in_turn() {
     }
     for thread in 0..4_u8 {
         assert_eq!(db.get([thread, 1]).expect("a sound store"), Some(b"24".to_vec()));
+    }
+}
+
+/// A batch above the budget needs memory for itself alone: small commits that keep coming must not keep it out.
+#[test]
+fn a_large_batch_is_not_passed_by_small_ones_for_ever() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let db = small(dir.path()).expect("an empty directory takes a store");
+    let (done, committed) = channel();
+    let stop = Arc::new(AtomicBool::new(false));
+    let small: Vec<_> = (0..4_u8)
+        .map(|thread| {
+            let (db, stop) = (db.clone(), Arc::clone(&stop));
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let mut batch = Batch::new();
+                    batch.put([thread], vec![thread; 5000]);
+                    drop(db.submit(batch).expect("a sound batch"));
+                }
+            })
+        })
+        .collect();
+    thread::spawn(move || {
+        for round in 0..20 {
+            let mut batch = Batch::new();
+            batch.put(b"large", vec![round; 200_000]);
+            db.commit(batch).expect("a sound batch");
+        }
+        done.send(()).expect("the test waits");
+    });
+    committed.recv_timeout(PATIENCE).expect("small commits pass the large one for ever");
+    stop.store(true, Ordering::Relaxed);
+    for thread in small {
+        thread.join().expect("it only commits");
     }
 }

@@ -8,7 +8,7 @@ mod files;
 mod refusal;
 
 use refusal::refused;
-use shingle::{At, Batch, Block, Config, Database, ErrorKind, Result, RoutingKey};
+use shingle::{At, Batch, Block, Builder, Config, Database, Error, ErrorKind, Result, RoutingKey};
 use std::io::{BufRead, BufReader, Write};
 
 const KEY_BYTES_MAX: usize = 64 << 10;
@@ -193,14 +193,19 @@ fn settings_out_of_bounds_are_refused_before_anything_is_made() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("store");
     let store = || Database::builder(&path);
-    let kind = ErrorKind::InvalidArgument;
-    refused(store().shards(0).open(), kind, &["shards", "0"]);
-    refused(store().shards(1 << 20).open(), kind, &["shards", "1048576"]);
-    refused(store().slots(0).open(), kind, &["slots", "0"]);
-    refused(store().shards(8).slots(4).open(), kind, &["slots", "4", "8"]);
-    refused(store().routing_key(RoutingKey::Prefix(0)).open(), kind, &["routing", "0"]);
-    refused(store().with_write_buffer_size(1).open(), kind, &["write_buffer_size", "1"]);
-    refused(store().with_max_background_jobs(0).open(), kind, &["max_background_jobs", "0"]);
+    // In one way, whoever notices: the configuration, or the store.
+    let refused = |builder: Builder, words: &[&str]| {
+        let error = refused(builder.open(), ErrorKind::InvalidArgument, words);
+        assert!(matches!(error, Error::InvalidArgument { .. }), "{error:?}");
+    };
+    refused(store().shards(0), &["`shards` must be", "0 was given"]);
+    refused(store().shards(1 << 20), &["`shards` must be", "1048576 was given"]);
+    refused(store().slots(0), &["`slots` must be", "0 was given"]);
+    refused(store().shards(8).slots(4), &["`slots` must be", "8; 4 was given"]);
+    refused(store().routing_key(RoutingKey::Prefix(0)), &["`routing_key` must be", "0 bytes was given"]);
+    refused(store().with_write_buffer_size(1), &["write_buffer_size` must be", "1 was given"]);
+    refused(store().with_max_background_jobs(0), &["max_background_jobs` must be", "0 was given"]);
+    refused(store().with_buffered_sync_ms(0), &["`log.buffered_sync_ms` must be", "0 was given"]);
     assert!(!path.exists(), "a refused opening makes nothing");
 }
 

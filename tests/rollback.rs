@@ -1,6 +1,6 @@
 //! Rollbacks behind what is flushed, and behind what the log still holds.
 
-use shingle::{Batch, Block, Config, Database, Result};
+use shingle::{Batch, Block, Config, Database, ErrorKind, Result};
 use std::path::Path;
 
 fn open(path: &Path) -> Result<Database> {
@@ -109,5 +109,26 @@ fn versions_rise_over_many_rollbacks() -> Result<()> {
         }
         assert_stands_at(&db, 5)?;
     }
+    Ok(())
+}
+
+/// What a transaction has written itself is not returned without the stored rows between.
+#[test]
+fn a_transactions_scan_is_over_after_an_error() -> Result<()> {
+    let db = Database::in_memory()?;
+    db.seal_block(block(1))?;
+    let mut batch = Batch::new();
+    for key in 0..200_u8 {
+        batch.put([key], "stored");
+    }
+    db.commit_block(block(2), batch)?;
+    let mut txn = db.begin();
+    txn.put([250], "own")?;
+    let mut scan = txn.prefix("");
+    assert!(scan.next().is_some_and(|row| row.is_ok()));
+    db.rollback_to(1)?;
+    let refused = scan.by_ref().find_map(Result::err).expect("the snapshot was rolled back");
+    assert_eq!(refused.kind(), ErrorKind::RolledBack);
+    assert!(scan.next().is_none() && scan.next_back().is_none());
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::Result;
 use crate::commit::Group;
 use crate::core::Core;
 use crate::log::Kind;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -13,6 +14,8 @@ pub(crate) struct Admission {
     under_way_bytes: AtomicU64,
     /// Commits that wait for room.
     waiting: AtomicUsize,
+    /// Who waits takes turns: else small commits would pass a large one for ever.
+    turn: Mutex<()>,
 }
 
 impl Admission {
@@ -43,13 +46,12 @@ impl Drop for Room<'_> {
 }
 
 impl Core {
-    /// Lets a commit of `bytes` in when the memory has room for it. It waits for a flush where that helps.
+    /// Lets a commit that takes `bytes` in when the memory has room for it. It waits for a flush where that helps.
     ///
     /// # Errors
     /// What keeps the flushes from succeeding, a full disk for instance.
-    pub(crate) fn admit(&self, bytes: usize) -> Result<Room<'_>> {
+    pub(crate) fn admit(&self, bytes: u64) -> Result<Room<'_>> {
         let admission = &self.admission;
-        let bytes = bytes as u64;
         let enter = || {
             let before = admission.under_way_bytes.fetch_add(bytes, Ordering::Relaxed);
             let room = Room { admission, bytes };
@@ -57,12 +59,16 @@ impl Core {
             // A batch larger than the budget has to go alone.
             (taken == 0 || taken + bytes <= self.options.memory_budget_bytes).then_some(room)
         };
-        if let Some(room) = enter() {
+        if !admission.anyone_waits()
+            && let Some(room) = enter()
+        {
             return Ok(room);
         }
         let begun = Instant::now();
         admission.waiting.fetch_add(1, Ordering::AcqRel);
+        let turn = admission.turn.lock();
         let room = self.flusher.wait_for_room(enter);
+        drop(turn);
         admission.waiting.fetch_sub(1, Ordering::AcqRel);
         self.counters.waited_for_memory(begun.elapsed());
         room
@@ -71,8 +77,8 @@ impl Core {
     /// Gives back the room of commits that are applied, or that failed.
     pub(crate) fn leave(&self, group: &Group) {
         let commits = group.iter().filter(|commit| commit.kind == Kind::Commit);
-        let bytes: usize = commits.map(|commit| commit.payload.len()).sum();
-        self.admission.under_way_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        let bytes = commits.map(|commit| commit.room_bytes()).sum();
+        self.admission.under_way_bytes.fetch_sub(bytes, Ordering::Relaxed);
         if self.admission.anyone_waits() {
             self.flusher.announce_room();
         }

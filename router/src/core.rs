@@ -15,8 +15,8 @@ use crate::rollback::Rollbacks;
 use crate::shards::Shards;
 use crate::snapshot::Snapshots;
 use crate::stats::Counters;
+use crate::workers::Workers;
 use parking_lot::{Mutex, RwLock};
-use rayon::ThreadPool;
 use shingle_shard::Version;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,15 +24,16 @@ use std::time::Instant;
 
 /// One open store.
 ///
-/// Lock order: `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last and alone.
+/// Lock order: `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a time.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) shards: Shards,
-    /// The store's own workers. Never rayon's global ones: their owner may wait on all of them for a commit that needs one.
-    pub(crate) workers: ThreadPool,
+    pub(crate) workers: Workers,
     /// The newest version that snapshots see. Written by the apply stage alone, after everything up to it is applied.
     pub(crate) visible: AtomicU64,
+    /// The last version that the log has reserved: none above it is told to anybody.
+    pub(crate) reserved_through: AtomicU64,
     pub(crate) sequencer: Mutex<Sequencer>,
     pub(crate) pipeline: Pipeline,
     /// `None`: the store lives in memory.

@@ -26,7 +26,7 @@ pub enum ErrorKind {
     NotAStore,
     /// Another process or handle has the store open: close it first.
     Locked,
-    /// What is on disk is damaged: restore a checkpoint, or open at the last good version.
+    /// What is on disk is damaged: restore a copy; where only the log is damaged, the store can be opened at the last good version.
     Damaged,
     /// The disk is full: make room and try again.
     NoSpace,
@@ -42,28 +42,21 @@ pub enum ErrorKind {
 
 /// What went wrong in a store: what happened, where, and what can be done about it.
 ///
-/// Decide by [`Error::kind`] or by the variant, never by the text.
-#[derive(Clone, Debug, thiserror::Error)]
+/// Decide by [`Error::kind`] or by the variant, never by the text. The text is whole: it says what the system said too, and [`source`] adds nothing
+/// to it. `Debug` shows the text and the kind, so that a `main` that returns this error ends with a sentence.
+///
+/// [`source`]: std::error::Error::source
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A shard failed.
     #[error(transparent)]
     Shard(#[from] shingle_shard::Error),
-    /// An argument is out of bounds or makes no sense here.
+    /// An argument or a setting is out of bounds or makes no sense here.
     #[error("{what}")]
     InvalidArgument {
         /// What is wrong with it, as a sentence.
         what: String,
-    },
-    /// A setting is out of its bounds.
-    #[error("the setting {field} must be {bound}, but {given} was given")]
-    InvalidSetting {
-        /// The setting's name.
-        field: &'static str,
-        /// What it may be.
-        bound: String,
-        /// What was given.
-        given: String,
     },
     /// A key that the transaction read or writes was written after its snapshot.
     #[error("the key {key} was written by a later commit; run the transaction again", key = Hex(key))]
@@ -92,7 +85,7 @@ pub enum Error {
         floor: Version,
     },
     /// The version was taken back by a rollback.
-    #[error("version {version} was rolled back: the store went back to version {to}; take a new snapshot")]
+    #[error("version {version} was rolled back: the store went back to version {to}, and what followed is gone")]
     RolledBack {
         /// The version of the snapshot or transaction.
         version: Version,
@@ -158,10 +151,12 @@ pub enum Error {
         asked: String,
     },
     /// The directory holds no store.
-    #[error("{path} is not a Shingle store: it has no MANIFEST; check the path, or create a store there", path = path.display())]
+    #[error("there is no Shingle store in {path}: {what}", path = path.display())]
     NotAStore {
         /// The directory.
         path: PathBuf,
+        /// What is there instead.
+        what: &'static str,
     },
     /// A store should be made where something already is.
     #[error("cannot make a store in {path}: {what}", path = path.display())]
@@ -181,8 +176,8 @@ pub enum Error {
     },
     /// The commit log is damaged in a place that had been synced.
     #[error(
-        "the commit log is damaged: {segment} at byte {offset}: {what}; the last good version is {last_good}. \
-         Restore a checkpoint, or open with recover_to_last_good to give up what follows",
+        "the commit log is damaged: {segment} at byte {offset}: {what}; the last good version is {last_good}; \
+         restore a copy of the store, or open it with recover_to_last_good to give up what follows",
         segment = segment.display()
     )]
     LogDamaged {
@@ -196,13 +191,13 @@ pub enum Error {
         last_good: Version,
     },
     /// The store has no commit log where it should have one.
-    #[error("{dir} holds no commit log segment; put the log back, or restore a checkpoint", dir = dir.display())]
+    #[error("{dir} holds no commit log segment; put the log back, or restore a copy of the store", dir = dir.display())]
     LogMissing {
         /// The log's directory.
         dir: PathBuf,
     },
     /// The manifest is damaged.
-    #[error("the manifest {path} is damaged: {what}; restore it from a checkpoint", path = path.display())]
+    #[error("the manifest {path} is damaged: {what}; restore it from a copy of the store", path = path.display())]
     ManifestDamaged {
         /// The manifest.
         path: PathBuf,
@@ -210,7 +205,7 @@ pub enum Error {
         what: String,
     },
     /// The block index is damaged.
-    #[error("the block index {path} is damaged at byte {offset}: {what}; restore a checkpoint", path = path.display())]
+    #[error("the block index {path} is damaged at byte {offset}: {what}; restore a copy of the store", path = path.display())]
     BlocksDamaged {
         /// The file.
         path: PathBuf,
@@ -220,7 +215,7 @@ pub enum Error {
         what: String,
     },
     /// Something in the store contradicts something else in it.
-    #[error("{path} is damaged: {what}; restore a checkpoint", path = path.display())]
+    #[error("{path} is damaged: {what}; restore a copy of the store", path = path.display())]
     Damaged {
         /// The store, or the part that is wrong.
         path: PathBuf,
@@ -228,7 +223,7 @@ pub enum Error {
         what: String,
     },
     /// A shard's directory is missing.
-    #[error("shard {shard} is missing: {path} does not exist; mount its disk or restore a checkpoint", path = path.display())]
+    #[error("shard {shard} is missing: {path} does not exist; mount its disk, or restore a copy of the store", path = path.display())]
     MissingShard {
         /// The shard's number.
         shard: usize,
@@ -275,12 +270,12 @@ pub enum Error {
         version: Version,
     },
     /// A thread could not be started.
-    #[error("the thread {name} could not be started: {source}")]
+    #[error("the thread {name} could not be started: {cause}")]
     Thread {
         /// The thread's name.
         name: &'static str,
         /// What the system said.
-        source: Arc<io::Error>,
+        cause: Arc<io::Error>,
     },
     /// A panic inside the store ended one of its threads.
     #[error("a thread of the store ended unexpectedly: {what}")]
@@ -289,14 +284,14 @@ pub enum Error {
         what: String,
     },
     /// Any other failure of the disk or the system.
-    #[error("could not {action} {path}: {source}", path = path.display())]
+    #[error("could not {action} {path}: {cause}", path = path.display())]
     Io {
         /// What was tried, such as "write".
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
         /// What the system said.
-        source: Arc<io::Error>,
+        cause: Arc<io::Error>,
     },
 }
 
@@ -307,7 +302,6 @@ impl Error {
         match self {
             Error::Shard(error) => kind_of_shard(error),
             Error::InvalidArgument { .. }
-            | Error::InvalidSetting { .. }
             | Error::AboveNewest { .. }
             | Error::HeightNotRising { .. }
             | Error::TimestampFalls { .. }
@@ -338,6 +332,17 @@ impl Error {
         }
     }
 
+    /// The error for a directory that should hold a store, and holds none.
+    pub(crate) fn not_a_store(path: &Path) -> Self {
+        let what = match path.metadata() {
+            Ok(found) if !found.is_dir() => "it is a file, not a directory",
+            Ok(_) => "the directory has no MANIFEST",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "the directory does not exist",
+            Err(_) => "the directory cannot be read",
+        };
+        Error::NotAStore { path: path.to_owned(), what }
+    }
+
     /// The error for a call of the system that failed: `action` is a verb, such as "write".
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
@@ -346,13 +351,19 @@ impl Error {
         } else if is_out_of_files(&source) {
             Error::TooManyOpenFiles { path }
         } else {
-            Error::Io { action, path, source: Arc::new(source) }
+            Error::Io { action, path, cause: Arc::new(source) }
         }
     }
 
     /// The error that every write gets once `self` has happened.
     pub(crate) fn poisoned(self) -> Self {
         if matches!(self, Error::Poisoned { .. }) { self } else { Error::Poisoned { cause: Arc::new(self) } }
+    }
+}
+
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self} ({:?})", self.kind())
     }
 }
 
@@ -424,6 +435,13 @@ mod tests {
         let again = first.clone().poisoned();
         assert_eq!(first.to_string(), again.to_string());
         assert_eq!(again.kind(), ErrorKind::Poisoned);
+    }
+
+    #[test]
+    fn debug_is_the_sentence_and_the_kind_and_no_cause_is_said_twice() {
+        let error = Error::io("sync", Path::new("log"), rustix::io::Errno::IO.into());
+        assert_eq!(format!("{error:?}"), format!("{error} (Io)"));
+        assert!(std::error::Error::source(&error).is_none(), "its text holds the cause already");
     }
 
     #[test]

@@ -127,7 +127,9 @@ pub struct Difference {
     pub after: Option<Vec<u8>>,
 }
 
-/// The keys whose values differ between two heights, in byte order.
+/// The keys whose values differ between two heights, in byte order. It holds every key that was written between them.
+///
+/// Each item may be an error; after one it is over.
 #[derive(Debug)]
 pub struct Diff {
     before: Snapshot,
@@ -155,7 +157,10 @@ impl Iterator for Diff {
             match values {
                 Ok((before, after)) if before == after => {}
                 Ok((before, after)) => return Some(Ok(Difference { key, before, after })),
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    self.keys = BTreeSet::new().into_iter();
+                    return Some(Err(error));
+                }
             }
         }
     }

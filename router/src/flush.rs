@@ -1,5 +1,8 @@
 //! Flushing: when the shards' memtables go to their backends, and how much memory they may take until then.
 
+#[cfg(test)]
+mod tests;
+
 use crate::commit::Group;
 use crate::core::Core;
 use crate::{Error, Result};
@@ -64,6 +67,8 @@ struct State {
     blocks_since: u64,
     /// Why the last flush failed. Commits that need memory are refused with it.
     failure: Option<Error>,
+    /// Somebody has called for the thread since it last looked: it must not go to sleep.
+    woken: bool,
     stop: bool,
 }
 
@@ -82,6 +87,7 @@ impl Flusher {
             last_flush: Instant::now(),
             blocks_since: 0,
             failure: None,
+            woken: false,
             stop: false,
         };
         Flusher { flushing: Mutex::new(()), state: Mutex::new(state), wake: Condvar::new(), freed: Condvar::new() }
@@ -97,8 +103,9 @@ impl Flusher {
     }
 
     pub(crate) fn set_automatic(&self, automatic: bool) {
-        self.state.lock().automatic = automatic;
-        self.wake.notify_one();
+        let mut state = self.state.lock();
+        state.automatic = automatic;
+        self.call(&mut state);
     }
 
     pub(crate) fn is_automatic(&self) -> bool {
@@ -111,6 +118,23 @@ impl Flusher {
         self.freed.notify_all();
     }
 
+    /// Has the thread look whether there is something to flush.
+    fn call(&self, state: &mut State) {
+        state.woken = true;
+        self.wake.notify_one();
+    }
+
+    /// Sleeps until somebody calls, the store closes, or `time` has passed.
+    fn sleep(&self, state: &mut MutexGuard<'_, State>, time: Duration) {
+        // A call that came while the thread looked around was not for what it saw.
+        self.wake.wait_while_for(state, |state| !state.woken && !state.stop, time);
+    }
+
+    /// Sleeps for `time`, whoever calls, unless the store closes.
+    fn rest(&self, state: &mut MutexGuard<'_, State>, time: Duration) {
+        self.wake.wait_while_for(state, |state| !state.stop, time);
+    }
+
     /// Notes an applied group, and wakes the thread if it has something to do.
     pub(crate) fn applied(&self, core: &Core, group: &Group) {
         let memory = core.memory();
@@ -121,7 +145,7 @@ impl Flusher {
             || memory.active_bytes >= core.options.write_buffer_bytes
             || memory.total_bytes > core.options.memory_budget_bytes
         {
-            self.wake.notify_one();
+            self.call(&mut state);
         }
     }
 
@@ -148,7 +172,7 @@ impl Flusher {
             if state.stop {
                 return Err(Error::Closed);
             }
-            self.wake.notify_one();
+            self.call(&mut state);
             self.freed.wait_for(&mut state, RETRY);
         }
     }
@@ -157,6 +181,7 @@ impl Flusher {
     pub(crate) fn run(core: &Arc<Core>) {
         let flusher = &core.flusher;
         loop {
+            flusher.state.lock().woken = false;
             core.evict();
             let plan = core.plan();
             let outcome = match plan {
@@ -169,18 +194,20 @@ impl Flusher {
             if state.stop {
                 return;
             }
-            let rest = match outcome {
-                Ok(Some(_)) => continue,
-                Ok(None) => core.options.flush_interval.map_or(Duration::from_secs(3600), |interval| {
-                    interval.saturating_sub(state.last_flush.elapsed()).max(RETRY)
-                }),
+            match outcome {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    let until_due = core.options.flush_interval.map_or(Duration::from_secs(3600), |interval| {
+                        interval.saturating_sub(state.last_flush.elapsed()).max(RETRY)
+                    });
+                    flusher.sleep(&mut state, until_due);
+                }
                 Err(failure) => {
                     state.failure = failure;
                     flusher.freed.notify_all();
-                    RETRY
+                    flusher.rest(&mut state, RETRY);
                 }
-            };
-            flusher.wake.wait_for(&mut state, rest);
+            }
         }
     }
 }
@@ -262,11 +289,12 @@ impl Core {
         self.sync()?;
         self.persist_blocks(through)?;
         fail::fail_point!("flush::after_blocks");
-        let flushed: Vec<_> = self.workers.install(|| {
+        let flushed: Vec<_> = self.workers.upkeep.run(|| {
             let shards = self.shards.all().par_iter().filter(|shard| chosen(shard.number()));
             shards.map(|shard| shard.flush(through, self.epoch())).collect()
         });
         self.evict();
+        self.flusher.announce_room();
         let mut sum = Flushed::default();
         for part in flushed {
             let part = part?;
@@ -324,6 +352,5 @@ impl Core {
                 shard.evict(keep_after, share);
             }
         }
-        self.flusher.announce_room();
     }
 }

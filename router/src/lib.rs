@@ -10,7 +10,9 @@ mod blocks;
 mod commit;
 mod core;
 mod create;
+mod creating;
 mod durable;
+mod encoding;
 mod error;
 mod feed;
 mod flush;
@@ -29,8 +31,11 @@ mod slot;
 mod snapshot;
 mod stats;
 mod store;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod verify;
+mod workers;
 
 pub use batch::{Batch, Durability};
 pub use blocks::{Block, SealedBlock};

@@ -4,12 +4,12 @@
 
 use crate::layout::{FORMAT, Layout, StoreId, parse_store_id, store_id_text};
 use crate::slot::{RoutingKey, SHARDS_MAX, SLOTS_MAX, SlotMap, Slots};
-use crate::{Error, Result};
+use crate::{Error, Result, durable};
 use serde::{Deserialize, Serialize};
 use shingle_shard::Version;
 use shingle_shard::backend::Identity;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -56,13 +56,22 @@ struct AnyFormat {
 }
 
 impl Manifest {
+    /// Whether there is a store in `dir`.
+    pub(crate) fn is_there(dir: &Path) -> Result<bool> {
+        let path = Layout { dir }.manifest();
+        match path.try_exists() {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
+            found => found.map_err(|error| Error::io("look for", &path, error)),
+        }
+    }
+
     /// Reads the manifest of the store in `dir`; [`Error::NotAStore`] if there is none.
     pub(crate) fn load(dir: &Path) -> Result<Manifest> {
         let path = Layout { dir }.manifest();
         match std::fs::read(&path) {
             Ok(bytes) => parse(&path, &bytes),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                Err(Error::NotAStore { path: dir.to_owned() })
+                Err(Error::not_a_store(dir))
             }
             Err(error) => Err(Error::io("read", &path, error)),
         }
@@ -71,16 +80,11 @@ impl Manifest {
     /// Replaces the manifest durably: after an error, or a crash at any moment, the old one or this one is there.
     pub(crate) fn store(&self, dir: &Path) -> Result<()> {
         let (path, new) = (Layout { dir }.manifest(), Layout { dir }.manifest_new());
-        let text = self.to_text()?;
-        let written = File::create(&new).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        written.map_err(|error| Error::io("write", &new, error))?;
+        durable::write_contents(&new, self.to_text()?.as_bytes())?;
         fail::fail_point!("manifest::before_rename");
         std::fs::rename(&new, &path).map_err(|error| Error::io("rename", &new, error))?;
         fail::fail_point!("manifest::after_rename");
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))
+        durable::sync_name(&path).map_err(|error| Error::io("sync", dir, error))
     }
 
     /// The directories of the shards of the store in `dir`, by number.

@@ -4,6 +4,7 @@ use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile};
 use crate::commit::{Pipeline, Sequencer};
 use crate::core::{Core, Disk};
+use crate::creating::Creating;
 use crate::flush::Flusher;
 use crate::health::Health;
 use crate::layout::Layout;
@@ -18,13 +19,13 @@ use crate::slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX, SlotMap, Slo
 use crate::snapshot::Snapshots;
 use crate::stats::Counters;
 use crate::store::Store;
+use crate::workers::Workers;
 use crate::{Error, Result};
 use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use rustix::process::{Resource, getrlimit};
 use shingle_shard::backend::{Backend, MemoryBackend, RocksBackend, RocksOptions, RocksShared};
-use shingle_shard::{Shard, ShardOptions};
+use shingle_shard::{RowCache, Shard, ShardOptions, Version};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -81,7 +82,9 @@ impl Default for OpenOptions {
 impl OpenOptions {
     /// Refuses numbers that no store can have.
     fn check(&self) -> Result<()> {
-        let refuse = |field, bound: String, given: String| Err(Error::InvalidSetting { field, bound, given });
+        let refuse = |field: &str, bound: String, given: String| {
+            Err(Error::InvalidArgument { what: format!("`{field}` must be {bound}; {given} was given") })
+        };
         match (self.shards, self.slots, self.routing_key) {
             (Some(shards), _, _) if shards == 0 || shards > SHARDS_MAX => {
                 refuse("shards", format!("between 1 and {SHARDS_MAX}"), shards.to_string())
@@ -113,14 +116,17 @@ impl Store {
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Store> {
         options.check()?;
         let layout = Layout { dir };
-        if !layout.manifest().exists() {
-            if !options.create_if_missing {
-                return Err(Error::NotAStore { path: dir.to_owned() });
+        if !Manifest::is_there(dir)? {
+            if !options.create_if_missing || dir.is_file() {
+                return Err(Error::not_a_store(dir));
             }
             return crate::create::create(&layout, options);
         }
         let lock = StoreLock::acquire(dir)?;
-        open_locked(&layout, lock, options)
+        let store = open_locked(&layout, lock, options)?;
+        // Making it may have been cut short after the last step. If the manifest were lost, what is here must not be taken for leftovers.
+        Creating::remove(&layout)?;
+        Ok(store)
     }
 
     /// Makes a store that lives in memory and is gone when it is closed.
@@ -135,9 +141,14 @@ impl Store {
         let backends = (0..shards).map(|_| Arc::new(MemoryBackend::new()) as Arc<dyn Backend>).collect();
         let core = Core {
             disk: None,
-            workers: make_workers(shards)?,
-            shards: Shards::new(make_shards(backends, &options.router), slots, SlotMap::even(slots.count, shards)),
+            workers: Workers::new(shards)?,
+            shards: Shards::new(
+                make_shards(backends, &options.router, None),
+                slots,
+                SlotMap::even(slots.count, shards),
+            ),
             visible: AtomicU64::new(0),
+            reserved_through: AtomicU64::new(Version::MAX),
             sequencer: Mutex::new(Sequencer::new(1, None)),
             pipeline: Pipeline::default(),
             log: None,
@@ -158,6 +169,16 @@ impl Store {
 }
 
 pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions) -> Result<Store> {
+    let flush_on_start = options.router.flush_on_start;
+    let store = Store::start(recover(layout, lock, options)?)?;
+    if flush_on_start {
+        store.flush()?;
+    }
+    Ok(store)
+}
+
+/// The store as its disk and its log have it, before its threads run.
+pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions) -> Result<Core> {
     let mut manifest = Manifest::load(layout.dir)?;
     check_made_as_asked(layout, &manifest, &options)?;
     let rocks = within_file_limit(&options.rocks, manifest.shards.len())?;
@@ -166,19 +187,19 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
         return Err(Error::MissingShard { shard, path: path.clone() });
     }
     let shared = RocksShared::new(&rocks, paths.len())?;
-    let backends = paths
-        .par_iter()
-        .enumerate()
-        .map(|(number, path)| {
-            let backend = RocksBackend::open(path, &manifest.identity(number), &rocks, &shared)?;
-            Ok(Arc::new(backend) as Arc<dyn Backend>)
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let workers = Workers::new(paths.len())?;
+    let open_shard = |(number, path): (usize, &PathBuf)| {
+        let backend = RocksBackend::open(path, &manifest.identity(number), &rocks, &shared)?;
+        Ok(Arc::new(backend) as Arc<dyn Backend>)
+    };
+    let backends = workers.upkeep.run(|| paths.par_iter().enumerate().map(open_shard).collect::<Result<Vec<_>>>())?;
     manifest.epoch += 1;
     let slots = manifest.slots();
-    let shards = make_shards(backends, &options.router);
+    let row_cache =
+        Some(options.router.row_cache_bytes).filter(|&bytes| bytes > 0).map(|bytes| Arc::new(RowCache::new(bytes)));
+    let shards = make_shards(backends, &options.router, row_cache);
     let blocks = BlocksFile::open(layout.dir, manifest.store_id)?;
-    let mut replay = Replay::new(shards, blocks, manifest.epoch, &options.router);
+    let mut replay = Replay::new(shards, blocks, manifest.epoch, &options.router, &workers);
     let (mut log, mut recovered) =
         Log::open(log_options(layout, &manifest, &options), options.recover, replay.held(), &mut |frame| {
             replay.frame(frame)
@@ -191,9 +212,10 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
     manifest.store(layout.dir)?;
     let flushed = shards.iter().map(Shard::flushed_through).max().unwrap_or(0);
     let visible = recovered.last_version.max(flushed);
-    let core = Core {
-        workers: make_workers(shards.len())?,
+    Ok(Core {
+        workers,
         visible: AtomicU64::new(visible),
+        reserved_through: AtomicU64::new(log.reserved_through()),
         sequencer: Mutex::new(Sequencer::new(
             recovered.next_version.max(visible + 1),
             blocks.newest().map(|b| b.block()),
@@ -219,13 +241,7 @@ pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOpt
             _lock: lock,
         }),
         options: options.router,
-    };
-    let flush_on_start = core.options.flush_on_start;
-    let store = Store::start(core)?;
-    if flush_on_start {
-        store.flush()?;
-    }
-    Ok(store)
+    })
 }
 
 pub(crate) fn log_options(layout: &Layout<'_>, manifest: &Manifest, options: &OpenOptions) -> LogOptions {
@@ -235,17 +251,14 @@ pub(crate) fn log_options(layout: &Layout<'_>, manifest: &Manifest, options: &Op
     LogOptions { dir: manifest.log_dir(layout.dir), store_id: manifest.store_id, segment_bytes, recycled_max }
 }
 
-fn make_workers(shards: usize) -> Result<ThreadPool> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(shards);
-    let name = "shingle-worker";
-    let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| name.to_owned()).build();
-    pool.map_err(|error| Error::Thread { name, source: Arc::new(std::io::Error::other(error)) })
-}
-
-fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options) -> Vec<Shard> {
+fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options, row_cache: Option<Arc<RowCache>>) -> Vec<Shard> {
     let memory_hint_bytes = options.memory_budget_bytes as usize / backends.len();
-    let shard_options = ShardOptions { memory_hint_bytes };
-    backends.into_iter().enumerate().map(|(number, backend)| Shard::new(number, backend, shard_options)).collect()
+    let shard_options = ShardOptions { memory_hint_bytes, row_cache };
+    backends
+        .into_iter()
+        .enumerate()
+        .map(|(number, backend)| Shard::new(number, backend, shard_options.clone()))
+        .collect()
 }
 
 fn check_made_as_asked(layout: &Layout<'_>, manifest: &Manifest, options: &OpenOptions) -> Result<()> {

@@ -19,6 +19,8 @@ pub struct Options {
     pub write_buffer_bytes: u64,
     /// What all memtables together may take: active, waiting for their flush, and flushed ones that stay readable.
     pub memory_budget_bytes: u64,
+    /// What rows that were read from the disk may take in memory; 0: none are kept.
+    pub row_cache_bytes: u64,
     /// How many of the newest versions stay in memory after their flush, if the budget allows.
     pub keep_recent_versions: u64,
     /// The longest time between two flushes of everything; `None`: no limit.
@@ -38,6 +40,7 @@ impl Default for Options {
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             write_buffer_bytes: 64 << 20,
             memory_budget_bytes: 192 << 20,
+            row_cache_bytes: 8 << 20,
             keep_recent_versions: 10,
             flush_interval: Some(Duration::from_secs(60)),
             blocks_per_flush: Some(100),

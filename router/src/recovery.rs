@@ -3,9 +3,10 @@
 use crate::blocks::{BlockIndex, BlocksFile, RolledBack};
 use crate::log::{CommitRecord, Cut, Frame, Held, Kind, Log, Recovered, RollbackRecord, payload_checksum};
 use crate::options::Options;
+use crate::workers::Workers;
 use crate::{Error, Result};
 use rayon::prelude::*;
-use shingle_shard::{Shard, Version};
+use shingle_shard::{Ops, Shard, Version};
 use std::path::PathBuf;
 
 /// Commits are collected up to this size, and then applied by all shards in parallel.
@@ -13,10 +14,11 @@ const CHUNK_BYTES: usize = 8 << 20;
 
 /// Applies the log's frames to the shards, in their order. Applying one twice changes nothing: versions tell what is there already.
 #[derive(Debug)]
-pub(crate) struct Replay {
+pub(crate) struct Replay<'a> {
     shards: Vec<Shard>,
     blocks: BlockIndex,
     blocks_file: BlocksFile,
+    workers: &'a Workers,
     epoch: u64,
     memory_budget_bytes: u64,
     /// Frames that are read and not yet applied.
@@ -66,17 +68,19 @@ impl Recovery {
     }
 }
 
-impl Replay {
+impl<'a> Replay<'a> {
     pub(crate) fn new(
         shards: Vec<Shard>,
         (blocks_file, blocks): (BlocksFile, BlockIndex),
         epoch: u64,
         options: &Options,
+        workers: &'a Workers,
     ) -> Self {
         Replay {
             shards,
             blocks,
             blocks_file,
+            workers,
             epoch,
             memory_budget_bytes: options.memory_budget_bytes,
             chunk: Vec::new(),
@@ -139,13 +143,14 @@ impl Replay {
             self.through = *version;
             self.commits += 1;
         }
-        self.shards.par_iter().zip(by_shard).for_each(|(shard, writes)| {
+        let apply = |(shard, writes): (&Shard, Vec<(Version, Ops<'_>)>)| {
             let on_disk = shard.flushed_through();
             writes
                 .into_iter()
                 .filter(|(version, _)| *version > on_disk)
                 .for_each(|(version, ops)| shard.apply(version, ops));
-        });
+        };
+        self.workers.upkeep.run(|| self.shards.par_iter().zip(by_shard).for_each(apply));
         self.chunk.clear();
         self.chunk_bytes = 0;
         self.make_room()
@@ -160,12 +165,14 @@ impl Replay {
             self.blocks_file.append(news)?;
             let count = news.len();
             self.blocks.persisted(count);
-            self.shards.par_iter().try_for_each(|shard| {
+            let (through, epoch) = (self.through, self.epoch);
+            let flush = |shard: &Shard| {
                 shard.seal();
-                shard.flush(self.through, self.epoch)?;
+                shard.flush(through, epoch)?;
                 shard.evict(Version::MAX, u64::MAX);
                 Ok::<(), Error>(())
-            })?;
+            };
+            self.workers.upkeep.run(|| self.shards.par_iter().try_for_each(flush))?;
         }
         Ok(())
     }
@@ -178,8 +185,10 @@ impl Replay {
             self.blocks.roll_back(RolledBack { keep, at: frame.version });
         }
         // A shard that was flushed beyond the rollback has nothing of what it removed.
-        let behind = self.shards.par_iter().filter(|shard| shard.flushed_through() < frame.version);
-        behind.try_for_each(|shard| shard.rollback(keep, self.epoch).map(drop))?;
+        let (at, epoch) = (frame.version, self.epoch);
+        let roll_back = |shard: &Shard| shard.rollback(keep, epoch).map(drop);
+        let behind = || self.shards.par_iter().filter(|shard| shard.flushed_through() < at);
+        self.workers.upkeep.run(|| behind().try_for_each(roll_back))?;
         self.through = frame.version;
         Ok(())
     }

@@ -46,14 +46,18 @@ impl Core {
     }
 
     /// Removes every block above `height`, and every commit after that block. Returns the version of the rollback itself, at which the store is as it
-    /// was when the block was sealed.
+    /// was when the block was sealed; where nothing is above the block, the newest version.
     pub(crate) fn roll_back_to(&self, height: u64) -> Result<Version> {
         self.health.check()?;
         let handle = {
             let mut sequencer = self.sequencer.lock();
+            sequencer.rollbacks_waiting += 1;
             while !sequencer.is_drained() {
                 self.pipeline.published.wait(&mut sequencer);
             }
+            sequencer.rollbacks_waiting -= 1;
+            // Who waited to commit goes on once this one has its number, or is refused.
+            self.pipeline.published.notify_all();
             let block = self.blocks.read().at_height(height);
             let newest = self.newest_block().map(|block| block.height);
             let block = block.ok_or(Error::NoSuchHeight { height, newest })?;
@@ -61,9 +65,10 @@ impl Core {
             if block.version < floor {
                 return Err(Error::Pruned { asked: block.version, floor });
             }
-            if block.version == self.visible() {
-                return Ok(block.version);
+            if self.blocks.read().rolled_back_to(self.visible()) == block.version {
+                return Ok(self.visible());
             }
+            self.reserve(&sequencer)?;
             let handle = sequencer.number_rollback(block)?;
             self.pipeline.queued.notify_one();
             handle
@@ -93,7 +98,8 @@ impl Core {
         fail::fail_point!("rollback::before_shards");
         let removed: Result<Vec<u64>, _> = self
             .workers
-            .install(|| self.shards.all().par_iter().map(|shard| shard.rollback(keep, self.epoch())).collect());
+            .upkeep
+            .run(|| self.shards.all().par_iter().map(|shard| shard.rollback(keep, self.epoch())).collect());
         fail::fail_point!("rollback::after_shards");
         // Half of it may have happened: only opening the store again, which repeats it from the log, puts that right.
         removed.map_err(|error| {

@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Below this many keys, a `multi_get` reads them one after the other: waking the workers costs more than it saves.
 const PARALLEL_KEYS_MIN: usize = 64;
 
+/// The same where it takes a thread, some 0.1 ms, to reach the workers.
+const PARALLEL_KEYS_MIN_BY_THREAD: usize = 1024;
+
 /// Which state of the store a snapshot shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
@@ -161,10 +164,13 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn multi_get<K: AsRef<[u8]> + Sync>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
-        if keys.len() < PARALLEL_KEYS_MIN {
+        let readers = &self.core().workers.read;
+        let parallel_min = if readers.takes_a_thread() { PARALLEL_KEYS_MIN_BY_THREAD } else { PARALLEL_KEYS_MIN };
+        if keys.len() < parallel_min {
             keys.iter().map(|key| self.get(key)).collect()
         } else {
-            keys.par_iter().with_min_len(PARALLEL_KEYS_MIN / 4).map(|key| self.get(key)).collect()
+            let values = || keys.par_iter().with_min_len(PARALLEL_KEYS_MIN / 4).map(|key| self.get(key)).collect();
+            readers.run(values)
         }
     }
 

@@ -42,7 +42,7 @@ impl Store {
                         core.abandon(name);
                     }
                 })
-                .map_err(|error| Error::Thread { name, source: Arc::new(error) })?;
+                .map_err(|error| Error::Thread { name, cause: Arc::new(error) })?;
             store.threads.lock().push(thread);
         }
         Ok(store)
@@ -51,7 +51,7 @@ impl Store {
     /// Queues a batch.
     ///
     /// # Errors
-    /// A batch out of bounds; a store that is closed, poisoned, or out of memory because its flushes fail.
+    /// A batch out of bounds; a store that is closed, poisoned, or out of memory because its flushes fail; a disk too full to reserve versions.
     pub fn submit(&self, block: Option<Block>, batch: &Batch) -> Result<CommitHandle> {
         let options = &self.core.options;
         let prepared = Prepared::commit(&self.core.shards, batch, block, options.durability, options.batch_bytes_max)?;

@@ -10,7 +10,6 @@ use shingle_shard::{KeyRange, Version, check_key, check_value};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How often `transact` tries before it gives the conflict back.
 const ATTEMPTS_MAX: u32 = 100;
@@ -208,8 +207,8 @@ impl Transaction {
                         return Err(Error::TooManyConflicts { attempts: attempt });
                     }
                     attempt += 1;
-                    // A little longer each time, so that those who lost do not all come back at once.
-                    std::thread::sleep(Duration::from_micros(u64::from(attempt) * 5));
+                    // Until then a new snapshot does not see what it lost against, and would lose again.
+                    core.wait_for_numbered();
                 }
                 outcome => return outcome,
             }
@@ -222,6 +221,8 @@ fn retry_helps(error: &Error) -> bool {
 }
 
 /// What a transaction sees of a range: the snapshot's rows under its own writes, in byte order, from both ends.
+///
+/// Each item may be an error; after one the scan is over.
 #[derive(Debug)]
 pub struct TransactionScan<'t> {
     stored: Scan,
@@ -240,7 +241,8 @@ pub struct TransactionScan<'t> {
 
 impl TransactionScan<'_> {
     fn step(&mut self, forward: bool) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        loop {
+        // Own writes may be left after an error; without the stored rows between them they would say what is not so.
+        while !self.exhausted {
             let own_key = if forward { self.own.front() } else { self.own.back() }.map(|(key, _)| key.clone());
             let stored = self.take_stored(forward)?;
             let Some(own_key) = own_key else { return Ok(stored) };
@@ -256,6 +258,7 @@ impl TransactionScan<'_> {
                 return Ok(Some((key, value)));
             }
         }
+        Ok(None)
     }
 
     /// The next stored row of this end; in the end, the one that the other end has fetched and not returned.

@@ -57,7 +57,8 @@ impl Core {
         let rows_estimate = self.shards.all().iter().map(|shard| shard.backend().stats().rows_estimate).sum();
         let rows = AtomicU64::new(0);
         let report = || progress(VerifyProgress { rows: rows.load(Ordering::Relaxed), rows_estimate });
-        let shards = self.shards.all().par_iter().map(|shard| self.verify_shard(shard, &rows, &report)).collect();
+        let verify = |shard| self.verify_shard(shard, &rows, &report);
+        let shards = self.workers.upkeep.run(|| self.shards.all().par_iter().map(verify).collect());
         report();
         Ok(VerifyReport { shards })
     }

@@ -91,7 +91,7 @@ fn batches(keys: u64, writes: u64, batch: u64, in_order: bool) -> Vec<OpsBuf> {
 
 fn main() -> Result<()> {
     let keys: u64 = std::env::args().nth(1).and_then(|keys| keys.parse().ok()).unwrap_or(1_000_000);
-    let options = ShardOptions { memory_hint_bytes: keys as usize * 2 * 192 };
+    let options = ShardOptions { memory_hint_bytes: keys as usize * 2 * 192, row_cache: None };
     let shard = Shard::new(0, Arc::new(Nothing), options);
     let mut version = 0;
     let mut apply = |what: &str, batches: &[OpsBuf], ops: u64| {

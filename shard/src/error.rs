@@ -55,13 +55,13 @@ pub enum Error {
     #[error(transparent)]
     Option(#[from] OptionError),
     /// The disk is full: free some room and try again.
-    #[error("no space left on the disk of {path}", path = path.display())]
+    #[error("no space left on the disk of {path}; make room and try again", path = path.display())]
     NoSpace {
         /// The directory.
         path: PathBuf,
     },
     /// The system refused more open files.
-    #[error("too many open files at {path}", path = path.display())]
+    #[error("too many open files at {path}; raise the limit (ulimit -n) or lower max_open_files", path = path.display())]
     TooManyOpenFiles {
         /// The directory.
         path: PathBuf,

@@ -53,7 +53,7 @@ struct MemoryRun {
     chunks: Arc<ChunkTable>,
     /// By key, then the newest first.
     rows: Vec<Address>,
-    /// By version, then by key: how far the version is above `oldest` (32 bits), and the row's index (32 bits).
+    /// By version, then by key: the row's index in the lower 32 bits.
     changes: Vec<u64>,
 }
 
@@ -61,14 +61,22 @@ impl MemoryRun {
     fn new(chunks: Arc<ChunkTable>, sorted: &[OrderKey]) -> Self {
         let rows: Vec<_> = sorted.iter().map(|key| key.address()).collect();
         let version = |address: &Address| chunks.entry(*address).map_or(0, EntryRef::version);
-        // The first in the log: versions never fall along it.
-        let oldest = rows.iter().min().map_or(0, version);
-        let change = |(row, index): (&Address, u64)| {
-            rows.get(index as usize + LOOKAHEAD).into_iter().for_each(|ahead| chunks.prefetch(*ahead));
-            ((version(row) - oldest) << 32) | index
-        };
-        let mut changes: Vec<_> = rows.iter().zip(0..).map(change).collect();
-        changes.sort_unstable();
+        // The first and the last in the log: versions never fall along it.
+        let (oldest, newest) = (rows.iter().min().map_or(0, version), rows.iter().max().map_or(0, version));
+        let mut changes: Vec<u64>;
+        if newest - oldest <= u64::from(u32::MAX) {
+            // How far the version is above the oldest, in the upper 32 bits: then they sort without a look at the rows.
+            let change = |(row, index): (&Address, u64)| {
+                rows.get(index as usize + LOOKAHEAD).into_iter().for_each(|ahead| chunks.prefetch(*ahead));
+                ((version(row) - oldest) << 32) | index
+            };
+            changes = rows.iter().zip(0..).map(change).collect();
+            changes.sort_unstable();
+        } else {
+            // A shard that was hardly written to while others were.
+            changes = (0..rows.len() as u64).collect();
+            changes.sort_by_key(|&index| version(&rows[index as usize]));
+        }
         MemoryRun { chunks, rows, changes }
     }
 

@@ -11,6 +11,7 @@ mod flush;
 mod key;
 mod memtable;
 mod ops;
+mod row_cache;
 mod scan;
 mod shard;
 #[cfg(test)]
@@ -21,4 +22,5 @@ pub use flush::Flushed;
 pub use key::{KEY_BYTES_MAX, KeyRange, Order, VALUE_BYTES_MAX, Version, check_key, check_value, key_hash};
 pub use memtable::Memory;
 pub use ops::{Op, Ops, OpsBuf};
+pub use row_cache::RowCache;
 pub use shard::{Shard, ShardOptions};

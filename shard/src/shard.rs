@@ -1,17 +1,20 @@
 //! One shard: versions in memory over versions in a backend.
 
 use crate::backend::{Backend, Row};
-use crate::memtable::{Memory, Memtable, Shape, Written};
+use crate::memtable::{EntryRef, Memory, Memtable, Shape, Written};
+use crate::row_cache::{Ask, RowCache};
 use crate::{Ops, Result, Version};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a shard is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ShardOptions {
     /// The memory that the shard will about take, in bytes: it sizes the hash index.
     pub memory_hint_bytes: usize,
+    /// Where rows that were read from the backend stay, shared by all shards of a store; `None`: nowhere.
+    pub row_cache: Option<Arc<RowCache>>,
 }
 
 /// One shard.
@@ -26,6 +29,9 @@ pub struct Shard {
     pub(crate) flushed_through: AtomicU64,
     /// Who changes the backend. Taken before the memtable's locks.
     pub(crate) flushing: Mutex<()>,
+    row_cache: Option<Arc<RowCache>>,
+    /// Counts the beginnings and ends of rollbacks: odd while one is under way, or was cut short.
+    rollbacks: AtomicU64,
     /// What a large version wrote, while a reader of changes pages through it.
     pub(crate) listed: Mutex<Option<Arc<Written>>>,
 }
@@ -34,10 +40,15 @@ impl Shard {
     /// A shard with nothing in memory over what `backend` holds.
     #[must_use]
     pub fn new(number: usize, backend: Arc<dyn Backend>, options: ShardOptions) -> Self {
-        Shard::with_shape(number, backend, Shape::for_memory(options.memory_hint_bytes))
+        Shard::with_shape(number, backend, Shape::for_memory(options.memory_hint_bytes), options.row_cache)
     }
 
-    pub(crate) fn with_shape(number: usize, backend: Arc<dyn Backend>, shape: Shape) -> Self {
+    pub(crate) fn with_shape(
+        number: usize,
+        backend: Arc<dyn Backend>,
+        shape: Shape,
+        row_cache: Option<Arc<RowCache>>,
+    ) -> Self {
         let held = backend.applied_through();
         Shard {
             number,
@@ -45,6 +56,8 @@ impl Shard {
             memtable: Memtable::new(shape, held),
             flushed_through: AtomicU64::new(held),
             flushing: Mutex::new(()),
+            row_cache,
+            rollbacks: AtomicU64::new(0),
             listed: Mutex::new(None),
         }
     }
@@ -71,23 +84,50 @@ impl Shard {
     /// The value of `key` at version `at`. `hash` is the key's [`key_hash`](crate::key_hash).
     #[inline]
     pub fn get(&self, key: &[u8], hash: u64, at: Version) -> Result<Option<Vec<u8>>> {
-        match self.memtable.with_version(key, hash, at, |entry| entry.value().map(<[u8]>::to_vec)) {
+        match self.in_memory(key, hash, at, |entry| entry.value().map(<[u8]>::to_vec)) {
             Some(value) => Ok(value),
-            // Memory first: what is evicted meanwhile is in the backend by then.
-            None => Ok(self.backend.get(key, at)?.and_then(|row| row.value)),
+            None => Ok(self.flushed_row(key, hash, at)?.and_then(|row| row.value)),
         }
     }
 
     /// The newest row of `key` whose version is at most `at`; a tombstone is one.
     pub fn get_row(&self, key: &[u8], hash: u64, at: Version) -> Result<Option<Row>> {
-        let row = self.memtable.with_version(key, hash, at, |entry| Row {
+        let row = self.in_memory(key, hash, at, |entry| Row {
             version: entry.version(),
             value: entry.value().map(<[u8]>::to_vec),
         });
         match row {
             Some(row) => Ok(Some(row)),
-            None => self.backend.get(key, at),
+            None => self.flushed_row(key, hash, at),
         }
+    }
+
+    /// What memory has of `key` at version `at`.
+    #[inline]
+    fn in_memory<R>(&self, key: &[u8], hash: u64, at: Version, read: impl FnOnce(EntryRef<'_>) -> R) -> Option<R> {
+        // Everything up to there is gone from memory, or about to go: newer versions would only be walked over.
+        if at <= self.memtable.evicted_through() {
+            return None;
+        }
+        self.memtable.with_version(key, hash, at, read)
+    }
+
+    /// As [`Shard::get_row`], when memory has no such row. Memory is asked first: what is evicted meanwhile is in the backend by then.
+    fn flushed_row(&self, key: &[u8], hash: u64, at: Version) -> Result<Option<Row>> {
+        let Some(cache) = &self.row_cache else { return self.backend.get(key, at) };
+        // Before the backend is read: a rollback that begins meanwhile makes what is read void.
+        let epoch = self.rollbacks.load(Ordering::Acquire);
+        let ask = Ask { key, hash, at, memory_floor: self.memtable.evicted_through(), epoch };
+        if let Some(row) = cache.get(ask) {
+            return Ok(Some(row));
+        }
+        let row = self.backend.get(key, at)?;
+        if let Some(row) = &row
+            && epoch.is_multiple_of(2)
+        {
+            cache.insert(ask, row);
+        }
+        Ok(row)
     }
 
     /// Whether a version above `after` wrote `key`, be it a tombstone.
@@ -135,8 +175,10 @@ impl Shard {
     /// has stopped commits and reads above `keep`; reads up to it go on undisturbed. If it fails it can be repeated.
     pub fn rollback(&self, keep: Version, epoch: u64) -> Result<u64> {
         let _flushing = self.flushing.lock();
+        self.rollbacks.fetch_or(1, Ordering::AcqRel);
         let in_memory = self.memtable.roll_back(keep);
         let in_backend = self.backend.retract(keep, epoch)?;
+        self.rollbacks.fetch_add(1, Ordering::AcqRel);
         // What was flushed and is still in memory is counted twice; what is larger has all that was.
         Ok(in_memory.max(in_backend))
     }

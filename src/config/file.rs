@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(super) fn read(path: &Path) -> Result<Config, ConfigError> {
     let format = Format::of(path)?;
     let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source: Arc::new(source) })?;
+        .map_err(|cause| ConfigError::Read { path: path.to_owned(), cause: Arc::new(cause) })?;
     parse(&text, format).map_err(|what| ConfigError::Parse { path: path.to_owned(), what })
 }
 
@@ -30,7 +30,7 @@ impl Format {
 
     fn parse<T: DeserializeOwned>(self, text: &str) -> Result<T, String> {
         match self {
-            Format::Toml => toml::from_str(text).map_err(|error| error.to_string()),
+            Format::Toml => toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned()),
             Format::Json => serde_json::from_str(text).map_err(|error| error.to_string()),
         }
     }

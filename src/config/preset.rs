@@ -30,16 +30,18 @@ impl Preset {
 impl From<Preset> for Config {
     fn from(preset: Preset) -> Self {
         let mut config = Config::default();
-        let rocks = &mut config.rocksdb;
+        let Config { rocksdb: rocks, row_cache_size, .. } = &mut config;
         match preset {
             Preset::Light => {}
             Preset::Medium => rocks.write_buffer_size = 128 * MIB,
             Preset::High => {
+                *row_cache_size = GIB;
                 rocks.write_buffer_size = 256 * MIB;
                 rocks.block_cache_size = 4 * GIB;
                 rocks.max_background_jobs = 4;
             }
             Preset::Extreme => {
+                *row_cache_size = 2 * GIB;
                 rocks.write_buffer_size = 256 * MIB;
                 rocks.max_write_buffer_number = 6;
                 rocks.block_cache_size = 8 * GIB;
@@ -49,6 +51,7 @@ impl From<Preset> for Config {
                 rocks.max_open_files = 8_000;
             }
             Preset::Production => {
+                *row_cache_size = 512 * MIB;
                 rocks.write_buffer_size = 128 * MIB;
                 rocks.max_write_buffer_number = 4;
                 rocks.max_background_jobs = 8;

@@ -7,6 +7,7 @@
 mod child;
 #[path = "../support/child.rs"]
 mod child_process;
+mod controls;
 #[path = "../support/env.rs"]
 mod env;
 mod group;

@@ -72,3 +72,23 @@ configurations! {
     in_memory_3_shards_by_prefix: Memory, 3, RoutingKey::Prefix(12);
     in_memory_16_shards_by_prefix: Memory, 16, RoutingKey::Prefix(2);
 }
+
+/// A check counts once it has found what it is for.
+#[test]
+fn a_store_that_holds_something_else_is_found() {
+    let shape = Shape { place: Place::Memory, shards: 3, routing_key: RoutingKey::Whole };
+    let changes: [fn(&[u8], &mut shingle::Batch); 3] = [
+        |key, batch| {
+            batch.delete(key);
+        },
+        |key, batch| {
+            batch.put(key, "another value");
+        },
+        |key, batch| {
+            batch.put([key, b"!"].concat(), "a key that nobody wrote");
+        },
+    ];
+    for change in changes {
+        Run::new(1, shape).execute_wrongly(3000, change);
+    }
+}

@@ -66,6 +66,21 @@ impl Run {
         self.ops
     }
 
+    /// Runs, and then commits what `change` makes of a key that is there, without a word to the oracle. The check that follows must fail.
+    pub(crate) fn execute_wrongly(mut self, ops: u64, change: fn(&[u8], &mut Batch)) {
+        while self.ops < ops {
+            self.step();
+        }
+        self.check_everything();
+        let (key, _) = self.db().prefix("").next().expect("not all is deleted").expect("a sound store");
+        let mut batch = Batch::new();
+        change(&key, &mut batch);
+        let version = self.db().commit(batch).expect("a sound batch");
+        self.oracle.commit(version, Writes::new());
+        let check = std::panic::AssertUnwindSafe(|| self.check_everything());
+        assert!(std::panic::catch_unwind(check).is_err(), "the check has overlooked it");
+    }
+
     fn db(&self) -> &Database {
         self.db.as_ref().expect("open outside of `reopen`")
     }

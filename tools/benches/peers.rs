@@ -19,15 +19,15 @@ const RUNS: [(&str, &[&str]); 4] = [
 
 /// The table's columns: the run, its figure, what stands above it, and by what the figure is divided.
 const COLUMNS: [(&str, &str, &str, f64); 9] = [
-    ("blocks", "burst_updates_per_s", "blocks, burst, k/s", 1e3),
-    ("blocks", "settled_updates_per_s", "settled, k/s", 1e3),
-    ("blocks", "block_p50_ms", "block p50, ms", 1.0),
-    ("blocks", "block_p99_ms", "p99, ms", 1.0),
-    ("reads", "present_reads_per_s", "get, present, k/s", 1e3),
-    ("reads", "absent_reads_per_s", "absent, k/s", 1e3),
-    ("reads", "old_reads_per_s", "old height, k/s", 1e3),
-    ("transfers", "transactions_per_s", "transactions, 8 threads, k/s", 1e3),
-    ("pipelined", "transactions_per_s", "pipelined, 2 threads, k/s", 1e3),
+    ("blocks", "burst_updates_per_second", "blocks, burst, k/s", 1e3),
+    ("blocks", "settled_updates_per_second", "settled, k/s", 1e3),
+    ("blocks", "block_commit_p50_ms", "block p50, ms", 1.0),
+    ("blocks", "block_commit_p99_ms", "p99, ms", 1.0),
+    ("reads", "present_reads_per_second", "get, present, k/s", 1e3),
+    ("reads", "absent_reads_per_second", "absent, k/s", 1e3),
+    ("reads", "old_height_reads_per_second", "old height, k/s", 1e3),
+    ("transfers", "transactions_per_second", "transactions, 8 threads, k/s", 1e3),
+    ("pipelined", "transactions_per_second", "pipelined, 2 threads, k/s", 1e3),
 ];
 
 fn main() -> ExitCode {
@@ -82,10 +82,16 @@ fn print_table(reports: &[(&str, Value)]) {
 }
 
 fn print_settings(reports: &[(&str, Value)]) {
+    let mut printed = Vec::new();
     for (run, report) in reports {
-        println!("\n{run}: {}", report["settings"]);
+        println!("\n{run}: {}", report["arguments"]);
         for (name, store) in stores(report) {
-            println!("  {name}: {}", store["configuration"]);
+            let settings = format!("  {name}: {}", store["configuration"]);
+            // Most stores are the same in every run.
+            if !printed.contains(&settings) {
+                println!("{settings}");
+                printed.push(settings);
+            }
         }
     }
 }

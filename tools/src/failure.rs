@@ -1,10 +1,10 @@
 //! How the command ends: its exit codes, and what it says on stderr.
 
-use shingle::ErrorKind;
+use shingle::{Error, ErrorKind};
 use std::io;
 use std::process::ExitCode;
 
-/// A bad argument that only its meaning reveals.
+/// A command line or a configuration file that is wrong in itself, whatever the store holds.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
@@ -31,7 +31,8 @@ impl std::error::Error for Negative {}
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
-/// Says on stderr what went wrong and what to do about it, and turns it into an exit code: 1 if the work failed, 2 for a bad argument.
+/// Says on stderr what went wrong and what to do about it, and turns it into an exit code: 2 if the command line or the configuration is wrong in
+/// itself, else 1.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<Negative>() {
         return ExitCode::from(FAILED);
@@ -44,33 +45,57 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     {
         return ExitCode::SUCCESS;
     }
-    eprintln!("shingle: {error:#}");
-    let kind = error.chain().find_map(|cause| cause.downcast_ref::<shingle::Error>()).map(shingle::Error::kind);
-    if let Some(hint) = kind.and_then(hint) {
+    eprintln!("shingle: {}", sentence(error));
+    let cause = error.chain().find_map(|cause| cause.downcast_ref::<Error>());
+    if let Some(hint) = cause.and_then(hint) {
         eprintln!("         {hint}");
     }
-    let usage = error.is::<Usage>() || kind == Some(ErrorKind::InvalidArgument);
-    ExitCode::from(if usage { USAGE } else { FAILED })
+    ExitCode::from(if error.is::<Usage>() || cause.is_some_and(is_usage) { USAGE } else { FAILED })
+}
+
+/// The error and its causes, outermost first, each that says something new.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
+/// Whether no store could have done it: a key without a byte, for instance, but not a height that this store has not.
+fn is_usage(error: &Error) -> bool {
+    let depends_on_the_store = matches!(
+        error,
+        Error::NoSuchHeight { .. } | Error::AboveNewest { .. } | Error::NoBlockBefore { .. } | Error::Occupied { .. }
+    );
+    error.kind() == ErrorKind::InvalidArgument && !depends_on_the_store
 }
 
 /// What the command's user can do, where the error itself speaks to a programmer.
-fn hint(kind: ErrorKind) -> Option<&'static str> {
-    Some(match kind {
-        ErrorKind::NotAStore => "`shingle demo` makes a store to look at; `shingle put --create` makes an empty one",
-        ErrorKind::Locked => "a store is open in one process at a time: stop the other one, or ask it",
-        ErrorKind::Damaged => {
-            "nothing was changed; if the commit log is what is damaged and there is no copy of the store, `shingle status --recover-to-last-good` gives up what follows the last good version"
-        }
-        ErrorKind::TooManyOpenFiles => "raise the limit with `ulimit -n`, or lower `rocksdb.max_open_files`",
-        ErrorKind::NoSpace => "free some room; nothing that was acknowledged is lost",
-        ErrorKind::InvalidArgument
-        | ErrorKind::Conflict
-        | ErrorKind::Pruned
-        | ErrorKind::RolledBack
-        | ErrorKind::Mismatch
-        | ErrorKind::Poisoned
-        | ErrorKind::Closed
-        | ErrorKind::Io
-        | _ => return None,
-    })
+fn hint(error: &Error) -> Option<&'static str> {
+    if matches!(error, Error::NotAStore { .. }) {
+        Some(
+            "`--dir` names another directory; `shingle demo` makes a store to look at, `shingle put --create` an empty one",
+        )
+    } else if matches!(error, Error::LogDamaged { .. }) {
+        Some("nothing was changed; if there is no copy, `shingle status --recover-to-last-good` opens it so, for good")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+    use anyhow::anyhow;
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let stutter = anyhow!("no such file").context("data cannot be read: no such file").context("opening");
+        assert_eq!(sentence(&stutter), "opening: data cannot be read: no such file");
+    }
 }

@@ -1,14 +1,14 @@
 //! How the verbs open their store.
 
-use crate::args::{AtArgs, StoreArgs};
-use anyhow::Context;
-use shingle::{At, Builder, Config, Database, Snapshot};
+use crate::args::{AtArgs, NoStore, StoreArgs};
+use crate::failure::Usage;
+use shingle::{At, Builder, Config, ConfigError, Database, Snapshot};
 
 impl StoreArgs {
     /// A builder with the settings of the file, if one was given.
     pub(crate) fn builder(&self) -> anyhow::Result<Builder> {
         let config = match &self.config {
-            Some(file) => Config::from_file(file).map_err(shingle::Error::from)?,
+            Some(file) => Config::from_file(file).map_err(refusal)?,
             None => Config::default(),
         };
         Ok(Database::builder(&self.dir).config(config).recover_to_last_good(self.recover_to_last_good))
@@ -21,9 +21,23 @@ impl StoreArgs {
 
     /// Opens the store, and makes it first if it is missing and `create` allows it.
     pub(crate) fn open_or_create(&self, create: bool) -> anyhow::Result<Database> {
-        let opened = self.builder()?.create_if_missing(create).open();
-        opened.with_context(|| format!("cannot open the store in {}", self.dir.display()))
+        Ok(self.builder()?.create_if_missing(create).open()?)
     }
+}
+
+impl NoStore {
+    /// Refuses `--dir`; `instead` says what there is in its place.
+    pub(crate) fn check(&self, instead: &str) -> anyhow::Result<()> {
+        match &self.dir {
+            Some(_) => Err(Usage(format!("--dir has no meaning here: the stores are new ones; {instead}")).into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A configuration that is wrong is a matter of usage; one that is not there is not.
+fn refusal(error: ConfigError) -> anyhow::Error {
+    if matches!(error, ConfigError::Read { .. }) { error.into() } else { Usage(error.to_string()).into() }
 }
 
 impl AtArgs {

@@ -28,6 +28,11 @@ pub(crate) fn count(count: u64) -> String {
     grouped
 }
 
+/// `1 block`, `2 blocks`.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// `416_123.0` → `416 k`; to be followed by what is counted: `/s`, for instance.
 pub(crate) fn rate(per_second: f64) -> String {
     match per_second {
@@ -46,8 +51,30 @@ pub(crate) fn duration(duration: Duration) -> String {
         s if s >= 60.0 => format!("{} min {:02} s", s as u64 / 60, s as u64 % 60),
         s if s >= 1.0 => format!("{} s", significant(s)),
         s if s >= 1e-3 => format!("{} ms", significant(s * 1e3)),
-        s => format!("{} µs", significant(s * 1e6)),
+        s if s > 0.0 => format!("{} µs", significant(s * 1e6)),
+        // What is measured in whole microseconds took less than one.
+        _ => "< 1 µs".to_owned(),
     }
+}
+
+/// A block's timestamp, which is milliseconds since the beginning of 1970: `2023-11-14 22:13:20 UTC`.
+pub(crate) fn date(timestamp_ms: u64) -> String {
+    const SECONDS_PER_DAY: u64 = 86_400;
+    /// Days of 400 years, after which the calendar repeats.
+    const DAYS_PER_ERA: u64 = 146_097;
+    /// From the first of March of the year 0, where an era of the calendar begins, to the first of January 1970.
+    const DAYS_TO_1970: u64 = 719_468;
+    let (days, second) = (timestamp_ms / 1000 / SECONDS_PER_DAY, timestamp_ms / 1000 % SECONDS_PER_DAY);
+    let (era, day_of_era) = ((days + DAYS_TO_1970) / DAYS_PER_ERA, (days + DAYS_TO_1970) % DAYS_PER_ERA);
+    // Leap days of the era before this one: one in 1461 days, none in 36 524, and the last day of the era is one.
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Years begin in March here, so that the leap day is the last; five months from March on always have 153 days.
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = 400 * era + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
 }
 
 /// Three digits that matter, as long as the number is below 1000.
@@ -71,16 +98,16 @@ pub(crate) fn parse_bytes(given: &str) -> Result<u64, String> {
         "mb" => 1_000_000,
         "g" | "gib" => 1 << 30,
         "gb" => 1_000_000_000,
-        unit => return Err(format!("the unit {unit:?} is not known; use B, KiB, MiB or GiB")),
+        unit => return Err(format!("{unit:?} is no unit of bytes; expected bytes, such as 4096 or 64MiB")),
     };
-    let number: f64 = number.parse().map_err(|_| "not a number of bytes, such as 4096 or 64MiB".to_owned())?;
+    let number: f64 = number.parse().map_err(|_| "expected bytes, such as 4096 or 64MiB".to_owned())?;
     let scaled = number * scale as f64;
     if scaled <= 2f64.powi(53) { Ok(scaled as u64) } else { Err("more bytes than any machine has".to_owned()) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, duration, parse_bytes, rate};
+    use super::{bytes, count, date, duration, parse_bytes, rate};
     use std::time::Duration;
 
     #[test]
@@ -94,6 +121,21 @@ mod tests {
         assert_eq!(duration(Duration::from_micros(360)), "360 µs");
         assert_eq!(duration(Duration::from_micros(24_900)), "24.9 ms");
         assert_eq!(duration(Duration::from_secs(61)), "1 min 01 s");
+    }
+
+    /// The seconds are those of `date -u -d @…`.
+    #[test]
+    fn timestamps_are_dates() {
+        for (second, shown) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (1_700_000_000, "2023-11-14 22:13:20 UTC"),
+            (1_735_689_599, "2024-12-31 23:59:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(date(second * 1000 + 999), shown);
+        }
+        assert!(date(u64::MAX).ends_with("UTC"));
     }
 
     #[test]

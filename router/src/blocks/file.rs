@@ -18,8 +18,9 @@
 //! count covers is whole, and what it does not cover is nothing. The header fits one sector and is overwritten in place.
 
 use super::{BlockIndex, Entry, RolledBack, SealedBlock};
+use crate::encoding::u64_at;
 use crate::layout::{BLOCKS_MAGIC, FORMAT, Layout, StoreId, store_id_text};
-use crate::{Error, Result};
+use crate::{Error, Result, durable};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -57,7 +58,7 @@ impl BlocksFile {
         let file = file.map_err(|error| Error::io("create", &path, error))?;
         let mut blocks = BlocksFile { file, path, store_id, count: 0 };
         blocks.write_count(0)?;
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))?;
+        durable::sync_name(&blocks.path).map_err(|error| Error::io("sync", dir, error))?;
         Ok(blocks)
     }
 
@@ -122,11 +123,11 @@ impl BlocksFile {
     }
 
     fn check_header(&self, header: &[u8; HEADER_BYTES]) -> Result<u64> {
-        if header[MAGIC..FORMAT_AT] != BLOCKS_MAGIC || number(header, CHECKSUM) != xxh3_64(&header[..CHECKSUM]) {
+        if header[MAGIC..FORMAT_AT] != BLOCKS_MAGIC || u64_at(header, CHECKSUM) != xxh3_64(&header[..CHECKSUM]) {
             return Err(self.damaged(0, "the header does not match its checksum"));
         }
         let mismatch = |what, made_with, asked| Error::Mismatch { path: self.path.clone(), what, made_with, asked };
-        let format = number(header, FORMAT_AT) as u32;
+        let format = u64_at(header, FORMAT_AT) as u32;
         if format != FORMAT {
             return Err(mismatch("format of the block index", format.to_string(), FORMAT.to_string()));
         }
@@ -135,7 +136,7 @@ impl BlocksFile {
             found.copy_from_slice(&header[STORE_ID..COUNT]);
             return Err(mismatch("store of the block index", store_id_text(&found), store_id_text(&self.store_id)));
         }
-        Ok(number(header, COUNT))
+        Ok(u64_at(header, COUNT))
     }
 
     fn damaged(&self, offset: u64, what: &str) -> Error {
@@ -177,20 +178,14 @@ fn encode_entry(entry: &Entry, seed: u64) -> [u8; ENTRY_BYTES] {
 }
 
 fn decode_entry(bytes: &[u8], seed: u64) -> Option<Entry> {
-    if number(bytes, 32) != xxh3_64_with_seed(&bytes[..32], seed) {
+    if u64_at(bytes, 32) != xxh3_64_with_seed(&bytes[..32], seed) {
         return None;
     }
-    match [0, 8, 16, 24].map(|at| number(bytes, at)) {
+    match [0, 8, 16, 24].map(|at| u64_at(bytes, at)) {
         [SEALED, height, timestamp_ms, version] => Some(Entry::Sealed(SealedBlock { height, timestamp_ms, version })),
         [ROLLED_BACK, keep, 0, at] => Some(Entry::RolledBack(RolledBack { keep, at })),
         _ => None,
     }
-}
-
-fn number(bytes: &[u8], at: usize) -> u64 {
-    let mut number = [0; 8];
-    number.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(number)
 }
 
 #[cfg(test)]

@@ -95,6 +95,12 @@ impl BlockIndex {
         Some(self.rollbacks[nearest]).filter(|rolled_back| version < rolled_back.at).map(|rolled_back| rolled_back.keep)
     }
 
+    /// The version that the store was last rolled back to if `newest`, its newest version, is a rollback's own; else `newest`.
+    pub(crate) fn rolled_back_to(&self, newest: Version) -> Version {
+        let latest_first = self.rollbacks.iter().rev();
+        latest_first.fold(newest, |version, rollback| if rollback.at == version { rollback.keep } else { version })
+    }
+
     /// What the file does not have yet of the versions up to `through`, oldest first.
     pub(crate) fn news_through(&self, through: Version) -> &[Entry] {
         &self.news[..self.news.partition_point(|entry| entry.version() <= through)]

@@ -57,7 +57,7 @@ impl CommitHandle {
         CommitHandle { version, completion }
     }
 
-    /// The version that the commit has if it succeeds.
+    /// The version that the commit has if it succeeds. If it fails, or is lost in a crash, no other commit ever has it.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
@@ -66,7 +66,8 @@ impl CommitHandle {
     /// Waits until the commit is visible and as durable as was asked for, and returns its version.
     ///
     /// # Errors
-    /// What kept the commit from being written: nothing of it remains.
+    /// What kept the commit from being written: nothing of it remains. After [`Error::Poisoned`] nobody knows, and the whole of
+    /// it may be there when the store is opened again.
     pub fn wait(self) -> Result<Version> {
         let mut state = self.completion.state.lock();
         loop {

@@ -72,6 +72,18 @@ impl InFlight {
         self.commits.is_empty()
     }
 
+    pub(crate) fn oldest(&self) -> Option<Version> {
+        self.commits.front().map(|commit| commit.version)
+    }
+
+    pub(crate) fn newest(&self) -> Option<Version> {
+        self.commits.back().map(|commit| commit.version)
+    }
+
+    pub(crate) fn contains(&self, version: Version) -> bool {
+        self.commits.iter().any(|commit| commit.version == version)
+    }
+
     pub(crate) fn newest_block(&self) -> Option<Block> {
         self.commits.iter().rev().find_map(|commit| commit.block)
     }

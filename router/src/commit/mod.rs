@@ -32,8 +32,8 @@ use std::sync::atomic::Ordering;
 /// A group at least this large is applied to its shards in parallel: below it, waking the workers costs more than it saves.
 const PARALLEL_APPLY_BYTES: usize = 64 << 10;
 
-/// Commits that may be numbered and not yet visible. Below the log's `VERSIONS_IN_FLIGHT`, on which it rests that no version is given twice.
-const IN_FLIGHT_MAX: usize = 1 << 15;
+/// Commits that may be numbered and not yet visible. Below the log's `VERSIONS_IN_FLIGHT`, so that it reserves versions before they are used up.
+pub(crate) const IN_FLIGHT_MAX: usize = 1 << 15;
 
 /// A commit from its numbering to its acknowledgement.
 #[derive(Debug)]
@@ -69,19 +69,31 @@ impl Core {
     /// First stage, on the committing thread: everything that may refuse the commit, then its number and its place in the queue.
     pub(crate) fn submit(&self, prepared: Prepared, reads: Option<&ReadSet>) -> Result<CommitHandle> {
         self.health.check()?;
-        let room = self.admit(prepared.payload.len())?;
+        let room = self.admit(prepared.room_bytes())?;
         let checked = reads.map_or(Ok(0), |reads| self.validate_old(reads))?;
         let mut sequencer = self.sequencer.lock();
-        while sequencer.in_flight.len() >= IN_FLIGHT_MAX && !sequencer.is_closing() {
+        // Behind a rollback that waits for the pipeline to run dry, which it never would.
+        while (sequencer.in_flight.len() >= IN_FLIGHT_MAX || sequencer.rollbacks_waiting > 0) && !sequencer.is_closing()
+        {
             self.pipeline.published.wait(&mut sequencer);
         }
         if let Some(reads) = reads {
             self.validate(&mut sequencer, reads, checked)?;
         }
+        self.reserve(&sequencer)?;
         let handle = sequencer.number(prepared)?;
         room.keep();
         self.pipeline.queued.notify_one();
         Ok(handle)
+    }
+
+    /// Waits until every commit that has its number now is visible, or has failed.
+    pub(crate) fn wait_for_numbered(&self) {
+        let mut sequencer = self.sequencer.lock();
+        let Some(newest) = sequencer.in_flight.newest() else { return };
+        while sequencer.in_flight.oldest().is_some_and(|oldest| oldest <= newest) {
+            self.pipeline.published.wait(&mut sequencer);
+        }
     }
 
     /// Second stage, on the log thread: after it, the group is as durable as its commits ask for.
@@ -91,7 +103,9 @@ impl Core {
         let mut log = log.lock();
         fail::fail_point!("commit::before_append");
         let frames: Vec<_> = group.iter().map(|commit| commit.frame(commit.version)).collect();
-        log.append(&frames).map_err(|error| self.health.latch(error))?;
+        let appended = log.append(&frames);
+        self.reserved_through.fetch_max(log.reserved_through(), Ordering::AcqRel);
+        appended.map_err(|error| self.health.latch(error))?;
         fail::fail_point!("commit::after_append");
         // A queue that never empties leaves the log thread no pause in which to sync what is due.
         let due = self.buffered_since.lock().is_some_and(|since| since.elapsed() >= self.options.buffered_sync);
@@ -147,7 +161,7 @@ impl Core {
             for commit in group {
                 commit.writes().for_each(|(shard, ops)| by_shard[shard].push((commit.version, ops)));
             }
-            self.workers.install(|| {
+            self.workers.apply.run(|| {
                 shards.par_iter().zip(by_shard).for_each(|(shard, writes)| {
                     writes.into_iter().for_each(|(version, ops)| shard.apply(version, ops));
                 });

@@ -19,7 +19,7 @@ const APPLY_QUEUE_GROUPS_MAX: usize = 16;
 pub(crate) struct Pipeline {
     /// With the sequencer's lock: something was queued, or the store closes.
     pub(crate) queued: Condvar,
-    /// With the sequencer's lock: a group was published, or failed.
+    /// With the sequencer's lock: a group was published, or failed, or a rollback waits no more.
     pub(crate) published: Condvar,
     synced: Mutex<Synced>,
     /// With the lock of `synced`: its state changed.

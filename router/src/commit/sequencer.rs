@@ -22,6 +22,10 @@ pub(crate) struct Sequencer {
     head: Option<Block>,
     /// The newest rollback that is numbered, applied or not.
     rollback: Option<RolledBack>,
+    /// The block to which it goes back.
+    rollback_head: Option<Block>,
+    /// Rollbacks that wait until nothing is in flight. Commits are not numbered meanwhile.
+    pub(crate) rollbacks_waiting: usize,
     queue: VecDeque<Arc<Commit>>,
     pub(crate) in_flight: InFlight,
 }
@@ -51,16 +55,16 @@ impl Sequencer {
             next_version,
             head,
             rollback: None,
+            rollback_head: None,
+            rollbacks_waiting: 0,
             queue: VecDeque::new(),
             in_flight: InFlight::default(),
         }
     }
 
-    /// Gives the commit its version and its place in the queue.
+    /// Gives the commit its version, which must be [reserved](Core::reserve), and its place in the queue.
     pub(crate) fn number(&mut self, prepared: Prepared) -> Result<CommitHandle> {
-        if self.lifecycle != Lifecycle::Open {
-            return Err(Error::Closed);
-        }
+        self.check_open()?;
         if let Some(block) = prepared.block {
             self.check_block(block)?;
             self.head = Some(block);
@@ -72,6 +76,10 @@ impl Sequencer {
         self.in_flight.push(Arc::clone(&commit));
         self.queue.push_back(commit);
         Ok(CommitHandle::new(version, completion))
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.lifecycle == Lifecycle::Open { Ok(()) } else { Err(Error::Closed) }
     }
 
     fn check_block(&self, block: Block) -> Result<()> {
@@ -113,8 +121,11 @@ impl Sequencer {
         if let Some(first) = failed.first() {
             self.in_flight.forget_from(first.version);
         }
-        self.head = self.in_flight.newest_block().or(published_head);
         self.rollback = self.rollback.filter(|rollback| failed.iter().all(|commit| commit.version != rollback.at));
+        // A rollback on its way takes what is published back with it.
+        let rolling_back = self.rollback.is_some_and(|rollback| self.in_flight.contains(rollback.at));
+        let below = if rolling_back { self.rollback_head } else { published_head };
+        self.head = self.in_flight.newest_block().or(below);
         failed
     }
 
@@ -122,7 +133,8 @@ impl Sequencer {
     pub(crate) fn number_rollback(&mut self, head: SealedBlock) -> Result<CommitHandle> {
         let handle = self.number(Prepared::rollback(head.version, head.height))?;
         self.rollback = Some(RolledBack { keep: head.version, at: handle.version() });
-        self.head = Some(head.block());
+        self.rollback_head = Some(head.block());
+        self.head = self.rollback_head;
         Ok(handle)
     }
 
@@ -157,6 +169,21 @@ impl Sequencer {
 }
 
 impl Core {
+    /// Makes sure that the version which is given next is reserved: it is told to others before it is in the log. Costs something after an opening, and
+    /// when the disk has been full for long; otherwise the log has reserved more long before.
+    pub(crate) fn reserve(&self, sequencer: &Sequencer) -> Result<()> {
+        // Not behind the record that closes the log.
+        sequencer.check_open()?;
+        let next = sequencer.next_version;
+        if next > self.reserved_through.load(Ordering::Acquire)
+            && let Some(log) = &self.log
+        {
+            let reserved = log.lock().reserve(next).map_err(|error| self.health.latch(error))?;
+            self.reserved_through.fetch_max(reserved, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
     /// Refuses a transaction whose reads are no longer true: something that it saw was written after its snapshot.
     ///
     /// 1. Commits in flight are asked before the shards: a commit leaves the former only when it is in the latter.
@@ -206,5 +233,52 @@ impl Core {
     fn conflict(&self, conflict: Error) -> Error {
         self.counters.conflicts.fetch_add(1, Ordering::Relaxed);
         conflict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(height: u64) -> Block {
+        Block { height, timestamp_ms: height }
+    }
+
+    fn commit(block: Block) -> Prepared {
+        let mut prepared = Prepared::rollback(0, 0);
+        (prepared.kind, prepared.block) = (Kind::Commit, Some(block));
+        prepared
+    }
+
+    /// What fails behind a rollback that is in the log and not yet applied: the blocks that are still published go with it.
+    #[test]
+    fn blocks_go_on_above_a_rollback_when_what_was_behind_it_has_failed() -> Result<()> {
+        let mut sequencer = Sequencer::new(21, Some(block(10)));
+        let under_way = sequencer.number_rollback(block(5).sealed(9))?;
+        assert_eq!(sequencer.take_group().len(), 1);
+        for _ in 0..2 {
+            let failed = sequencer.number(commit(block(6)))?;
+            let group = sequencer.take_group();
+            assert_eq!(sequencer.take_back(group, Some(block(10))).len(), 1);
+            drop(failed);
+        }
+        sequencer.in_flight.forget_through(under_way.version());
+        // It is applied: what was published below it is what it kept.
+        let failed = sequencer.number(commit(block(7)))?;
+        let group = sequencer.take_group();
+        sequencer.take_back(group, Some(block(5)));
+        drop((failed, sequencer.number(commit(block(6)))?));
+        Ok(())
+    }
+
+    #[test]
+    fn a_rollback_that_failed_leaves_the_blocks_as_they_were() -> Result<()> {
+        let mut sequencer = Sequencer::new(21, Some(block(10)));
+        let failed = sequencer.number_rollback(block(5).sealed(9))?;
+        let group = sequencer.take_group();
+        sequencer.take_back(group, Some(block(10)));
+        assert!(sequencer.number(commit(block(6))).is_err());
+        drop((failed, sequencer.number(commit(block(11)))?));
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::path::PathBuf;
 
 /// A new segment is begun when fewer versions than this are left of those that the active one reserved: more than are
-/// ever on their way to the log, so that whatever was given out lies within what is reserved.
+/// ever on their way to the log, so that commits need not wait for a reservation.
 const VERSIONS_IN_FLIGHT: u64 = 1 << 16;
 
 /// Payloads below this are copied next to their headers; larger ones are written from where they are.

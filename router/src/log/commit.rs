@@ -9,6 +9,7 @@
 //! All numbers are little-endian. Written to disk: a change here is a change of format.
 
 use crate::blocks::Block;
+use crate::encoding::{take_u32, take_u64};
 use shingle_shard::{Ops, Version};
 
 /// Builds the payload of a commit.
@@ -118,18 +119,6 @@ impl RollbackRecord {
         let record = RollbackRecord { keep_version: take_u64(&mut payload)?, height: take_u64(&mut payload)? };
         payload.is_empty().then_some(record)
     }
-}
-
-fn take_u32(rest: &mut &[u8]) -> Option<u32> {
-    let (bytes, after) = rest.split_first_chunk()?;
-    *rest = after;
-    Some(u32::from_le_bytes(*bytes))
-}
-
-fn take_u64(rest: &mut &[u8]) -> Option<u64> {
-    let (bytes, after) = rest.split_first_chunk()?;
-    *rest = after;
-    Some(u64::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 //! or a frame that somebody stored as a value, passes nowhere.
 
 use super::Kind;
+use crate::encoding::u64_at;
 use crate::layout::FRAME_MAGIC;
 use shingle_shard::Version;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -76,15 +77,15 @@ impl FrameHeader {
         if bytes[MAGIC..KIND] != FRAME_MAGIC {
             return None;
         }
-        if number(bytes, CHECKSUM) != checksum(&bytes[..CHECKSUM], seal, offset) {
+        if u64_at(bytes, CHECKSUM) != checksum(&bytes[..CHECKSUM], seal, offset) {
             return None;
         }
         Some(FrameHeader {
             kind: Kind::parse(bytes[KIND])?,
-            payload_bytes: number(bytes, LENGTH),
-            version: number(bytes, VERSION),
-            synced_to: number(bytes, SYNCED_TO),
-            payload_checksum: number(bytes, PAYLOAD_CHECKSUM),
+            payload_bytes: u64_at(bytes, LENGTH),
+            version: u64_at(bytes, VERSION),
+            synced_to: u64_at(bytes, SYNCED_TO),
+            payload_checksum: u64_at(bytes, PAYLOAD_CHECKSUM),
         })
     }
 }
@@ -96,12 +97,6 @@ pub(super) fn frame_bytes(payload_bytes: u64) -> u64 {
 
 fn checksum(header: &[u8], seal: Seal, offset: u64) -> u64 {
     xxh3_64_with_seed(header, seal.0.wrapping_add(offset))
-}
-
-fn number(bytes: &[u8; FRAME_HEADER_BYTES], at: usize) -> u64 {
-    let mut number = [0; 8];
-    number.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(number)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ impl Log {
 
     /// Opens the log and hands every commit and rollback above `held.by_all` to `visit`, in order.
     ///
-    /// Nothing is written before the first append, unless damage is cut off. The visitor may have been called for a
+    /// Nothing is written before the first append or reservation, unless damage is cut off. The visitor may have been called for a
     /// part of the log when an error is returned.
     pub(crate) fn open(
         options: LogOptions,

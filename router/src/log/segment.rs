@@ -19,6 +19,7 @@
 //! All numbers are little-endian. The header has a page of its own: no write of a frame touches it again.
 
 use super::frame::Seal;
+use crate::encoding::u64_at;
 use crate::layout::{FORMAT, SEGMENT_MAGIC, StoreId};
 use shingle_shard::Version;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -81,11 +82,11 @@ impl SegmentHeader {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<SegmentHeader, HeaderError> {
         let bytes = bytes.first_chunk::<HEADER_BYTES>().ok_or(HeaderError::Broken)?;
-        let sound = bytes[MAGIC..FORMAT_AT] == SEGMENT_MAGIC && number(bytes, CHECKSUM) == xxh3_64(&bytes[..CHECKSUM]);
+        let sound = bytes[MAGIC..FORMAT_AT] == SEGMENT_MAGIC && u64_at(bytes, CHECKSUM) == xxh3_64(&bytes[..CHECKSUM]);
         if !sound {
             return Err(HeaderError::Broken);
         }
-        let format = number(bytes, FORMAT_AT) as u32;
+        let format = u64_at(bytes, FORMAT_AT) as u32;
         if format != FORMAT {
             return Err(HeaderError::Format(format));
         }
@@ -93,12 +94,12 @@ impl SegmentHeader {
         store_id.copy_from_slice(&bytes[STORE_ID..NUMBER]);
         Ok(SegmentHeader {
             store_id,
-            number: number(bytes, NUMBER),
-            previous: number(bytes, PREVIOUS),
-            first_position: number(bytes, FIRST_POSITION),
-            base_version: number(bytes, BASE_VERSION),
-            version_limit: number(bytes, VERSION_LIMIT),
-            salt: number(bytes, SALT),
+            number: u64_at(bytes, NUMBER),
+            previous: u64_at(bytes, PREVIOUS),
+            first_position: u64_at(bytes, FIRST_POSITION),
+            base_version: u64_at(bytes, BASE_VERSION),
+            version_limit: u64_at(bytes, VERSION_LIMIT),
+            salt: u64_at(bytes, SALT),
         })
     }
 
@@ -120,12 +121,6 @@ impl SegmentHeader {
 /// A number that no segment had before, as far as chance can tell.
 pub(super) fn new_salt() -> u64 {
     RandomState::new().build_hasher().finish()
-}
-
-fn number(bytes: &[u8; HEADER_BYTES], at: usize) -> u64 {
-    let mut number = [0; 8];
-    number.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(number)
 }
 
 #[cfg(test)]

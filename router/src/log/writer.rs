@@ -20,7 +20,7 @@ pub(crate) struct Log {
     pub(super) options: LogOptions,
     /// Segments that take no more records, oldest first.
     pub(super) sealed: VecDeque<Sealed>,
-    /// `None` until the first append after opening.
+    /// `None` until the first append or reservation after opening.
     pub(super) active: Option<Active>,
     /// Where the log ends while no segment is active.
     pub(super) end: LogEnd,
@@ -101,6 +101,21 @@ impl Log {
         Ok(())
     }
 
+    /// Reserves versions from `next` on, durably, unless some are reserved still. Returns the last one that is: no version
+    /// above it may be told to anybody, for a crash would have it given out again.
+    pub(crate) fn reserve(&mut self, next: Version) -> Result<Version> {
+        self.check_usable()?;
+        if next > self.reserved_through() {
+            self.begin_segment(0, next)?;
+        }
+        Ok(self.reserved_through())
+    }
+
+    /// The last version that is reserved; 0 while no segment is active: a closing record, which names the next version, may be the last one then.
+    pub(crate) fn reserved_through(&self) -> Version {
+        self.active.as_ref().map_or(0, |active| active.header.version_limit)
+    }
+
     /// Makes everything that was appended durable. An error is final: [`Error::Poisoned`].
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.check_usable()?;
@@ -132,22 +147,32 @@ impl Log {
     /// Gives up the segments that hold no version above `through`: all shards have those on disk. The last segment is
     /// kept in any case.
     pub(crate) fn release(&mut self, through: Version) -> Result<()> {
-        let kept = usize::from(self.active.is_none());
         let mut released = false;
-        while self.sealed.len() > kept {
-            let Some(oldest) = self.sealed.pop_front_if(|oldest| oldest.last_version <= through) else { break };
-            released = true;
-            if oldest.bytes == self.options.segment_bytes && self.free.len() < self.options.recycled_max {
-                let (segment, free) = (LogFile::Segment(oldest.number), LogFile::Free(oldest.number));
-                self.rename(segment, free)?;
-                self.free.insert(oldest.number, oldest.bytes);
+        let outcome = self.release_each(through, &mut released);
+        // A file must have lost its old name for good before it is written to as another segment.
+        if released {
+            self.sync_dir().map_err(|error| self.fail(error))?;
+        }
+        outcome
+    }
+
+    fn release_each(&mut self, through: Version, released: &mut bool) -> Result<()> {
+        let kept = usize::from(self.active.is_none());
+        while self.sealed.len() > kept
+            && let Some(oldest) = self.sealed.front().filter(|oldest| oldest.last_version <= through)
+        {
+            let (number, bytes) = (oldest.number, oldest.bytes);
+            if bytes == self.options.segment_bytes && self.free.len() < self.options.recycled_max {
+                self.rename(LogFile::Segment(number), LogFile::Free(number))?;
+                self.free.insert(number, bytes);
             } else {
-                self.remove(LogFile::Segment(oldest.number))?;
+                self.remove(LogFile::Segment(number))?;
             }
+            *released = true;
+            self.sealed.pop_front();
             fail::fail_point!("log::release");
         }
-        // A file must have lost its old name for good before it is written to as another segment.
-        if released { self.sync_dir().map_err(|error| self.fail(error)) } else { Ok(()) }
+        Ok(())
     }
 
     /// Sizes, and counts since the log was opened.
@@ -202,7 +227,7 @@ impl Log {
             previous,
             first_position,
             base_version: self.written,
-            version_limit: version_limit(self.next_version, last),
+            version_limit: version_limit(self.next_version, last).max(self.reserved_through()),
             salt: new_salt(),
         };
         self.cut_off_spare()?;

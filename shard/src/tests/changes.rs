@@ -3,7 +3,7 @@
 use super::backend::TestBackend;
 use super::random::mix;
 use crate::backend::{ChangesFrom, Page, PageLimit};
-use crate::{Op, Ops, OpsBuf, Result, Shard, ShardOptions, Version};
+use crate::{Op, Ops, OpsBuf, Result, RowCache, Shard, ShardOptions, Version};
 use std::sync::Arc;
 
 fn apply(shard: &Shard, version: Version, keys: u64, value: Option<&[u8]>) {
@@ -16,7 +16,7 @@ fn apply(shard: &Shard, version: Version, keys: u64, value: Option<&[u8]>) {
 
 #[test]
 fn pages_of_a_large_version_follow_one_another() -> Result<()> {
-    let options = ShardOptions { memory_hint_bytes: 1 << 20 };
+    let options = ShardOptions { memory_hint_bytes: 1 << 20, row_cache: Some(Arc::new(RowCache::new(1 << 20))) };
     let shard = Shard::new(0, Arc::new(TestBackend::default()), options);
     let keys = 30_000;
     for version in 1..=3 {
@@ -59,7 +59,7 @@ fn pages_of_a_large_version_follow_one_another() -> Result<()> {
 
 #[test]
 fn a_list_of_what_was_rolled_back_is_not_served() -> Result<()> {
-    let options = ShardOptions { memory_hint_bytes: 1 << 20 };
+    let options = ShardOptions { memory_hint_bytes: 1 << 20, row_cache: Some(Arc::new(RowCache::new(1 << 20))) };
     let shard = Shard::new(0, Arc::new(TestBackend::default()), options);
     apply(&shard, 1, 5000, Some(b"value"));
     apply(&shard, 2, 5000, None);

@@ -1,12 +1,12 @@
 //! Keys with many versions, and values of every size.
 
 use super::backend::TestBackend;
-use crate::{Op, Ops, OpsBuf, Result, Shard, ShardOptions, VALUE_BYTES_MAX, Version, key_hash};
+use crate::{Op, Ops, OpsBuf, Result, RowCache, Shard, ShardOptions, VALUE_BYTES_MAX, Version, key_hash};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 fn shard() -> Shard {
-    let options = ShardOptions { memory_hint_bytes: 1 << 20 };
+    let options = ShardOptions { memory_hint_bytes: 1 << 20, row_cache: Some(Arc::new(RowCache::new(1 << 20))) };
     Shard::new(0, Arc::new(TestBackend::default()), options)
 }
 
@@ -111,7 +111,11 @@ fn the_last_write_of_a_version_wins() -> Result<()> {
 #[test]
 fn the_backend_is_asked_only_for_what_memory_cannot_know() -> Result<()> {
     let backend = Arc::new(TestBackend::default());
-    let shard = Shard::new(0, Arc::clone(&backend) as _, ShardOptions { memory_hint_bytes: 1 << 20 });
+    let shard = Shard::new(
+        0,
+        Arc::clone(&backend) as _,
+        ShardOptions { memory_hint_bytes: 1 << 20, row_cache: Some(Arc::new(RowCache::new(1 << 20))) },
+    );
     let asked = |key: &[u8], at| {
         let before = backend.gets.load(SeqCst);
         let found = shard.get(key, key_hash(key), at)?;
@@ -136,5 +140,23 @@ fn the_backend_is_asked_only_for_what_memory_cannot_know() -> Result<()> {
     assert_eq!(conflicts(b"old", 9)?, (true, 1));
     assert_eq!(conflicts(b"new", 9)?, (true, 0));
     assert_eq!(conflicts(b"new", 20)?, (false, 0));
+    Ok(())
+}
+
+/// A shard that hardly anything is written to may have rows in one run whose versions are farther apart than 32 bits can tell.
+#[test]
+fn versions_far_apart_are_flushed_together_in_their_order() -> Result<()> {
+    let shard = shard();
+    let versions = [1, 2, 1 << 32, (1 << 32) + 1, (1 << 33) + 1, 1 << 63];
+    for (at, &version) in versions.iter().enumerate() {
+        put(&shard, version, &[9 - at as u8], b"one");
+        put(&shard, version, &[20 + at as u8], b"another");
+    }
+    // The backend refuses changes that do not rise.
+    assert_eq!(shard.flush(1 << 63, 1)?.keys, 12);
+    for (at, &version) in versions.iter().enumerate() {
+        assert!(!shard.written_after(&[9 - at as u8], key_hash(&[9 - at as u8]), version)?);
+        assert!(shard.written_after(&[9 - at as u8], key_hash(&[9 - at as u8]), version - 1)?);
+    }
     Ok(())
 }

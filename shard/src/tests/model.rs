@@ -4,7 +4,7 @@ use super::backend::TestBackend;
 use super::random::Random;
 use crate::backend::{ChangesFrom, Page, PageLimit, Row};
 use crate::memtable::Shape;
-use crate::{KeyRange, Op, Ops, OpsBuf, Order, Result, Shard, Version, key_hash};
+use crate::{KeyRange, Op, Ops, OpsBuf, Order, Result, RowCache, Shard, Version, key_hash};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -16,6 +16,11 @@ type Value = Option<Vec<u8>>;
 fn tiny(random: &mut Random) -> Shape {
     let first = *random.of(&[64, 256, 1024]);
     Shape { chunk_bytes: first..first * *random.of(&[1, 4, 16]), memory_bytes: *random.of(&[0, 192 * 8, 192 * 64]) }
+}
+
+/// None, one that holds a few rows, or one that holds all.
+fn row_cache(random: &mut Random) -> Option<Arc<RowCache>> {
+    Some(*random.of(&[0, 1 << 10, 1 << 20])).filter(|&bytes| bytes > 0).map(|bytes| Arc::new(RowCache::new(bytes)))
 }
 
 /// Keys that share prefixes, end in zeros, and are prefixes of one another.
@@ -50,7 +55,7 @@ impl Pair {
         let mut random = Random(seed);
         let keys = keys(&mut random);
         let backend = Arc::new(TestBackend::default());
-        let shard = Shard::with_shape(0, Arc::clone(&backend) as _, tiny(&mut random));
+        let shard = Shard::with_shape(0, Arc::clone(&backend) as _, tiny(&mut random), row_cache(&mut random));
         Pair { random, keys, backend, shard, model: BTreeMap::new(), version: 0 }
     }
 
@@ -227,7 +232,7 @@ impl Pair {
     /// Opens a new shard over the same backend, and replays what was not flushed, and something more.
     fn reopen(&mut self) -> Result<()> {
         let shape = tiny(&mut self.random);
-        self.shard = Shard::with_shape(0, Arc::clone(&self.backend) as _, shape);
+        self.shard = Shard::with_shape(0, Arc::clone(&self.backend) as _, shape, row_cache(&mut self.random));
         let from = self.shard.flushed_through().saturating_sub(self.random.below(5));
         for version in from + 1..=self.version {
             let mut ops = OpsBuf::default();
@@ -267,8 +272,12 @@ fn a_shard_answers_as_an_ordered_map_does() -> Result<()> {
             pair.check_range()?;
             pair.check_changes()?;
         }
-        let index =
-            Shard::with_shape(0, Arc::<TestBackend>::default(), Shape { chunk_bytes: 64..64, memory_bytes: 192 * 64 });
+        let index = Shard::with_shape(
+            0,
+            Arc::<TestBackend>::default(),
+            Shape { chunk_bytes: 64..64, memory_bytes: 192 * 64 },
+            None,
+        );
         assert!(pair.shard.memory().total_bytes <= index.memory().total_bytes);
     }
     Ok(())

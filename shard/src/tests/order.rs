@@ -3,12 +3,12 @@
 use super::backend::TestBackend;
 use super::random::Random;
 use crate::backend::{Page, PageLimit};
-use crate::{KeyRange, Op, Ops, OpsBuf, Order, Result, Shard, ShardOptions};
+use crate::{KeyRange, Op, Ops, OpsBuf, Order, Result, RowCache, Shard, ShardOptions};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 fn check(keys: &[Vec<u8>]) -> Result<()> {
-    let options = ShardOptions { memory_hint_bytes: 1 << 20 };
+    let options = ShardOptions { memory_hint_bytes: 1 << 20, row_cache: Some(Arc::new(RowCache::new(1 << 20))) };
     let backend = Arc::new(TestBackend::default());
     let shard = Shard::new(0, backend, options);
     let mut expected = BTreeSet::new();

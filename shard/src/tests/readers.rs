@@ -4,7 +4,7 @@ use super::backend::TestBackend;
 use super::random::{Random, mix};
 use crate::backend::{ChangesFrom, Page, PageLimit};
 use crate::memtable::Shape;
-use crate::{KeyRange, Op, Ops, OpsBuf, Order, Result, Shard, Version, key_hash};
+use crate::{KeyRange, Op, Ops, OpsBuf, Order, Result, RowCache, Shard, Version, key_hash};
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -178,7 +178,7 @@ impl Drop for End<'_> {
 fn a_head_that_comes_back_deceives_no_reader() -> Result<()> {
     const KEYS: u64 = 300;
     let shape = Shape { chunk_bytes: 16 << 10..16 << 10, memory_bytes: 0 };
-    let shard = Shard::with_shape(0, Arc::new(TestBackend::default()), shape);
+    let shard = Shard::with_shape(0, Arc::new(TestBackend::default()), shape, Some(Arc::new(RowCache::new(1 << 16))));
     let put = |version: Version, numbers: std::ops::Range<u64>| {
         let mut ops = OpsBuf::default();
         for number in numbers {
@@ -215,7 +215,7 @@ fn a_head_that_comes_back_deceives_no_reader() -> Result<()> {
 fn readers_are_exact_whatever_goes_on() -> Result<()> {
     let shape = Shape { chunk_bytes: 256..2048, memory_bytes: 192 * 4 };
     let stage = Stage {
-        shard: Shard::with_shape(0, Arc::new(TestBackend::default()), shape),
+        shard: Shard::with_shape(0, Arc::new(TestBackend::default()), shape, Some(Arc::new(RowCache::new(1 << 16)))),
         visible: AtomicU64::new(0),
         holes: RwLock::default(),
         reading: Default::default(),

@@ -7,6 +7,8 @@ mod full_disk;
 mod histories;
 mod identity;
 mod model;
+#[path = "../../../tests/support/mount.rs"]
+mod mount;
 mod replay;
 mod settings;
 mod subject;

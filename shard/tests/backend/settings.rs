@@ -95,3 +95,67 @@ fn idle_iterators_do_not_keep_files_that_compaction_left() {
     // The values have 80 000 bytes; kept twice, they would have more than 160 000.
     assert!((80_000..130_000).contains(&there), "{there} bytes of files");
 }
+
+/// The newest file in which RocksDB keeps the options of its families.
+fn rocks_options(directory: &Directory) -> String {
+    let entries = std::fs::read_dir(directory.shard()).expect("the shard was made");
+    let paths = entries.map(|entry| entry.expect("the directory can be read").path());
+    let newest = paths.filter(|path| path.to_string_lossy().contains("OPTIONS-")).max();
+    std::fs::read_to_string(newest.expect("an open instance has one")).expect("it is text")
+}
+
+#[test]
+fn indexes_and_filters_are_partitioned_once_they_outgrow_the_cache() {
+    let mut directory = Directory::new();
+    directory.options.block_cache_size = 1 << 20;
+    directory.options.compression_type = Compression::None;
+    let backend = directory.create().expect("a new directory");
+    let key = |version: u64, i: u64| (i * 64 + version).to_be_bytes();
+    let value = vec![7; 10_000];
+    let mut was_whole = false;
+    for version in 1..=10 {
+        let keys: Vec<_> = (0..500).map(|i| key(version, i)).collect();
+        let rows = keys.iter().map(|key| (&key[..], version, Some(value.as_slice())));
+        backend.apply(&TestRun::of(rows), version, EPOCH).expect("sound");
+        let partitioned = rocks_options(&directory).contains("partition_filters=true");
+        assert!(version > 1 || !partitioned, "5 MB of rows have indexes and filters of far less than the cache");
+        was_whole |= !partitioned;
+    }
+    assert!(was_whole && rocks_options(&directory).contains("partition_filters=true"), "50 MB are above the bound");
+    let check = |backend: &RocksBackend| {
+        for (version, i) in (1..=10).flat_map(|version| (0..500).step_by(7).map(move |i| (version, i))) {
+            let row = backend.get(&key(version, i), u64::MAX).expect("sound").expect("written above");
+            assert_eq!(row.version, version);
+            assert_eq!(backend.get(&(i * 64 + 63).to_be_bytes(), u64::MAX).expect("sound"), None);
+        }
+    };
+    check(&backend);
+    backend.compact().expect("sound");
+    check(&backend);
+    drop(backend);
+    check(&directory.open().expect("it was closed"));
+    assert!(rocks_options(&directory).contains("partition_filters=true"), "from the beginning: the tables are there");
+}
+
+#[test]
+fn keys_are_found_after_any_number_that_are_not_there() {
+    let directory = Directory::new();
+    let backend = directory.create().expect("a new directory");
+    for version in 1..=3_u64 {
+        let keys: Vec<_> = (0..300_u64).map(|i| (i * version).to_be_bytes()).collect();
+        let rows = keys.iter().map(|key| (&key[..], version, Some(&key[..])));
+        backend.apply(&TestRun::of(rows), version, EPOCH).expect("sound");
+    }
+    let newest = |i: u64, at: u64| (1..=at).rev().find(|version| i % version == 0 && i / version < 300);
+    for absent_between in [0, 1, 10, 500, 3] {
+        for i in 0..900_u64 {
+            for absent in 0..absent_between {
+                assert_eq!(backend.get(&(1_000_000 + absent * i).to_be_bytes(), 3).expect("sound"), None);
+            }
+            for at in 0..=3 {
+                let row = backend.get(&i.to_be_bytes(), at).expect("sound");
+                assert_eq!(row.map(|row| row.version), newest(i, at), "key {i} at {at}");
+            }
+        }
+    }
+}

@@ -56,12 +56,12 @@ pub struct Progress<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A path cannot be read.
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{} cannot be read: {cause}", path.display())]
     Path {
         /// The path.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// There is no file at these paths.
     #[error("there are no test chains at the given paths: no file ends in .json")]
@@ -74,7 +74,7 @@ pub enum Error {
 /// Replays every chain of the files at `paths`; of directories, every `.json` under them.
 pub fn run(paths: &[PathBuf], options: &Options, on_progress: &mut dyn FnMut(Progress<'_>)) -> Result<Report, Error> {
     let started = Instant::now();
-    let files = files::find(paths).map_err(|(path, source)| Error::Path { path, source })?;
+    let files = files::find(paths).map_err(|(path, cause)| Error::Path { path, cause })?;
     if files.is_empty() {
         return Err(Error::NoChains);
     }

@@ -1,11 +1,13 @@
 //! Arguments of `shingle bench`.
 
+use super::NoStore;
 use super::curve::CurveArgs;
 use super::load::{DurabilityArg, PaceArgs, ResultsArgs, parse_rate};
+use super::number::{number, size};
 use super::workloads::{ColdArgs, HistoryArgs, HotArgs, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs};
-use crate::units::parse_bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 #[derive(Args, Debug)]
@@ -18,6 +20,9 @@ Examples:
   shingle bench ycsb-a --threads 8 --rate 20k/s --html ycsb-a.html
   shingle bench blocks --shards 1,2,4,8 --html scaling.html")]
 pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) no_store: NoStore,
+
     #[command(subcommand)]
     pub(crate) workload: Workload,
 }
@@ -87,6 +92,10 @@ impl Peer {
     }
 }
 
+/// The bounds of `rocksdb.block_cache_size`, and four times those of `rocksdb.write_buffer_size`.
+const CACHE: RangeInclusive<u64> = 1 << 20..=16 << 40;
+const MEMTABLES: RangeInclusive<u64> = 256 << 10..=64 << 30;
+
 /// What all workloads share.
 #[derive(Args, Clone, Debug, Serialize)]
 #[command(next_help_heading = "Stores and keys")]
@@ -98,23 +107,23 @@ pub(crate) struct BenchOptions {
     pub(crate) against: Vec<Peer>,
 
     /// Rounds of each store, in turns; the median counts.
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, default_value_t = 3, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of rounds", 1..=1000))]
     pub(crate) rounds: u64,
 
     /// Keys that are loaded before anything is measured.
-    #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=10_000_000_000))]
+    #[arg(long, default_value_t = 1_000_000, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of keys", 2..=10_000_000_000))]
     pub(crate) keys: u64,
 
     /// Bytes of a key.
-    #[arg(long, default_value_t = 32, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(8..=65_536))]
+    #[arg(long, default_value_t = 32, value_name = "BYTES", allow_negative_numbers = true, value_parser = number("bytes", 8..=65_536))]
     pub(crate) key_bytes: u64,
 
     /// Bytes of a value.
-    #[arg(long, default_value_t = 100, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(8..=65_536))]
+    #[arg(long, default_value_t = 100, value_name = "BYTES", allow_negative_numbers = true, value_parser = number("bytes", 8..=65_536))]
     pub(crate) value_bytes: u64,
 
     /// Shards of Shingle's store. Several numbers, such as 1,2,4,8, measure a store of each.
-    #[arg(long, default_value = "8", value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, default_value = "8", value_name = "N", value_delimiter = ',', allow_negative_numbers = true, value_parser = number("a number of shards", 1..=1024))]
     pub(crate) shards: Vec<u64>,
 
     /// When a write counts as done, in each store.
@@ -122,19 +131,21 @@ pub(crate) struct BenchOptions {
     pub(crate) durability: DurabilityArg,
 
     /// Block cache of each store.
-    #[arg(long, default_value = "1GiB", value_name = "BYTES", value_parser = parse_bytes)]
+    #[arg(long, default_value = "1GiB", value_name = "BYTES", allow_negative_numbers = true, value_parser = size(CACHE))]
+    #[serde(rename = "cache_bytes")]
     pub(crate) cache: u64,
 
     /// Memtables of each store, all together.
-    #[arg(long, default_value = "512MiB", value_name = "BYTES", value_parser = parse_bytes)]
+    #[arg(long, default_value = "512MiB", value_name = "BYTES", allow_negative_numbers = true, value_parser = size(MEMTABLES))]
+    #[serde(rename = "memtables_bytes")]
     pub(crate) memtables: u64,
 
     /// Background threads of each store for flushing and compaction.
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=64))]
+    #[arg(long, default_value_t = 4, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=64))]
     pub(crate) jobs: u64,
 
     /// Seed of the random choices.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a seed", 0..=u64::MAX))]
     pub(crate) seed: u64,
 
     /// Where the stores are made, in a directory that is removed afterwards.
@@ -150,15 +161,15 @@ pub(crate) struct BenchOptions {
     pub(crate) results: ResultsArgs,
 }
 
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize)]
 #[command(after_help = "Example:\n  shingle bench blocks --against rocksdb --rounds 3 --blocks 300")]
 pub(crate) struct BlocksArgs {
     /// Blocks of one round.
-    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 300, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of blocks", 1..=u64::MAX))]
     pub(crate) blocks: u64,
 
     /// Updates in one block.
-    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 10_000, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of updates", 1..=1_000_000))]
     pub(crate) updates: u64,
 
     /// Offer updates at this rate, in whole blocks; latency counts from when each block was due.
@@ -166,51 +177,56 @@ pub(crate) struct BlocksArgs {
     pub(crate) rate: Option<f64>,
 
     #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) options: BenchOptions,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Serialize)]
 #[command(after_help = "\
 Examples:
   shingle bench transfers --against rocksdb --threads 8
   shingle bench transfers --threads 2 --in-flight 4096")]
 pub(crate) struct TransfersArgs {
     /// Client threads.
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, default_value_t = 8, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
     pub(crate) threads: u64,
 
     /// Commits that each thread keeps under way; 1 waits for each. RocksDB has no such thing and always waits.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of commits", 1..=1_000_000))]
     pub(crate) in_flight: u64,
 
     #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) pace: PaceArgs,
 
     #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) options: BenchOptions,
 }
 
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize)]
 #[command(
     mut_arg("seconds", |arg| arg.default_value("3")),
     after_help = "Example:\n  shingle bench reads --against rocksdb --threads 2"
 )]
 pub(crate) struct ReadsArgs {
     /// Threads that read keys that are there, and keys that are not.
-    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, default_value_t = 2, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
     pub(crate) threads: u64,
 
     /// Threads that read at an old height.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
     pub(crate) old_threads: u64,
 
     /// How often every key is written again, on average, after the height at which old reads look.
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1000))]
+    #[arg(long, default_value_t = 3, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of times", 0..=1000))]
     pub(crate) overwrites: u64,
 
     #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) pace: PaceArgs,
 
     #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) options: BenchOptions,
 }

@@ -1,7 +1,7 @@
 //! Arguments of `shingle bench curve`.
 
 use super::bench::BenchOptions;
-use crate::units::parse_bytes;
+use super::number::{number, size};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -31,20 +31,20 @@ pub(crate) struct CurveArgs {
     pub(crate) dimension: Dimension,
 
     /// Measure at these points instead.
-    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
+    #[arg(long, value_name = "N", value_delimiter = ',', allow_negative_numbers = true, value_parser = number("points", 1..=10_000_000_000))]
     pub(crate) points: Vec<u64>,
 
     /// Load fewer keys, and fewer updates per block, where keys and values would be more than this.
-    #[arg(long, default_value = "8GiB", value_name = "BYTES", value_parser = parse_bytes)]
+    #[arg(long, default_value = "8GiB", value_name = "BYTES", allow_negative_numbers = true, value_parser = size(1 << 20..=1 << 50))]
     #[serde(rename = "data_max_bytes")]
     pub(crate) data_max: u64,
 
     /// Blocks of one round.
-    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 200, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of blocks", 1..=u64::MAX))]
     pub(crate) blocks: u64,
 
     /// Length of each measurement of reads.
-    #[arg(long, default_value_t = 3, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, default_value_t = 3, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number("seconds", 1..=86_400))]
     pub(crate) seconds: u64,
 
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! How clients of a benchmark work, and where the results go.
 
-use crate::units::parse_bytes;
+use super::number::number;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -20,11 +20,11 @@ pub(crate) enum DurabilityArg {
 #[command(next_help_heading = "Clients")]
 pub(crate) struct ClientsArgs {
     /// Client threads.
-    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, default_value_t = 2, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
     pub(crate) threads: u64,
 
     /// Commits that each thread keeps under way; 1 waits for each. A store without such a thing always waits.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of commits", 1..=1_000_000))]
     pub(crate) in_flight: u64,
 
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(crate) struct ClientsArgs {
 #[derive(Args, Clone, Debug, Serialize)]
 pub(crate) struct PaceArgs {
     /// Length of one measurement; a round of a workload that measures several things has several.
-    #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, default_value_t = 5, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number("seconds", 1..=86_400))]
     pub(crate) seconds: u64,
 
     /// Ask at this rate, over all threads, whether or not the store keeps up; latency counts from when each request was due.
@@ -73,12 +73,6 @@ pub(super) fn parse_rate(given: &str) -> Result<f64, String> {
         Ok(rate) if RATES.contains(&rate) => Ok(rate),
         Ok(_) | Err(_) => Err("expected a rate, such as 5000/s, 20k/s or 1.5M/s".to_owned()),
     }
-}
-
-/// Bytes of log.
-pub(super) fn parse_log_bytes(given: &str) -> Result<u64, String> {
-    let bytes = parse_bytes(given)?;
-    if (1 << 20..=1 << 40).contains(&bytes) { Ok(bytes) } else { Err("expected 1MiB to 1TiB".to_owned()) }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod bench;
 mod curve;
 mod demo;
 mod load;
+mod number;
 mod store;
 mod workloads;
 
@@ -12,17 +13,22 @@ pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
 pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
 pub(crate) use store::{
-    AtArgs, DeleteArgs, GetArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs, StoreArgs, VerifyArgs,
+    AtArgs, DeleteArgs, GetArgs, NoStore, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs, StoreArgs,
+    VerifyArgs,
 };
 pub(crate) use workloads::{
     ColdArgs, HistoryArgs, HotArgs, KeyDistribution, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs, YcsbWorkload,
 };
 
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 Keys and values are text, 0x hexadecimal or base64: (text:0x… means that very text).
-Exit codes: 0 done, 1 failed or not found, 2 bad argument.
+Exit codes:
+  0  done
+  1  it failed, the answer is no, or what was asked for is not there
+  2  the command line or the configuration file is wrong
 
 Start here:
   shingle demo                 run a node for a few seconds, and see what it proved
@@ -36,6 +42,11 @@ pub(crate) struct Cli {
     /// Print JSON: one document, or one line for each entry of a scan.
     #[arg(long, global = true, display_order = 900)]
     pub(crate) json: bool,
+
+    /// Directory of the store. [default: ./data]
+    // Every verb on a store declares it again, with its default, and finds there what is given here.
+    #[arg(long, short, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
 
     #[command(subcommand)]
     pub(crate) command: Command,

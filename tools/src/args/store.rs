@@ -1,8 +1,8 @@
 //! Arguments of the verbs that work on one store.
 
+use super::number::number;
 use crate::bytes_text::{Bytes, Encoding, Value};
 use clap::Args;
-use std::num::NonZero;
 use std::path::PathBuf;
 
 /// Which store.
@@ -10,6 +10,7 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
     /// Directory of the store.
+    // The same id as that of the whole command line: given before the verb, it arrives here.
     #[arg(long, short, default_value = "./data", value_name = "DIR")]
     pub(crate) dir: PathBuf,
 
@@ -22,37 +23,58 @@ pub(crate) struct StoreArgs {
     pub(crate) recover_to_last_good: bool,
 }
 
+/// For a verb that makes stores of its own: `--dir`, which any verb may follow, must not be given.
+#[derive(Args, Debug)]
+pub(crate) struct NoStore {
+    #[arg(long, short, global = true, hide = true, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
 /// The state as it was: at the newest version unless one of these is given.
 #[derive(Args, Clone, Copy, Debug)]
 #[group(multiple = false)]
 pub(crate) struct AtArgs {
     /// Read the state as of this block.
-    #[arg(long, value_name = "HEIGHT")]
+    #[arg(long, value_name = "HEIGHT", allow_negative_numbers = true, value_parser = number("a block height", 0..=u64::MAX))]
     pub(crate) at_height: Option<u64>,
 
     /// Read the state as of this version.
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", allow_negative_numbers = true, value_parser = number("a version", 0..=u64::MAX))]
     pub(crate) at_version: Option<u64>,
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  shingle replay chains/bcMultiChainTest --shards 4")]
+#[command(after_help = "\
+Where chains come from: the consensus tests that every Ethereum client must pass,
+such as Cancun/BlockchainTests of https://github.com/ethereum/legacytests. A file
+is JSON: chains by name, each with network, pre, genesisRLP, blocks (rlp, and
+expectException… if it is to be refused), lastblockhash, and postState or
+postStateHash.
+
+Examples:
+  git clone --depth 1 https://github.com/ethereum/legacytests
+  shingle replay --shards 4 legacytests/Cancun/BlockchainTests/ValidBlocks
+
+Exits with 1 if a block or a state root is not as the chain says.")]
 pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    pub(crate) no_store: NoStore,
+
     /// Files of chains, or directories of them.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
     /// Shards of the stores that the chains run on, one store for each chain.
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, default_value_t = 8, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of shards", 1..=1024))]
     pub(crate) shards: u64,
 
     /// Flush each store after every so many blocks, so that reads and rollbacks go to the disk too. [default: at closing]
-    #[arg(long, value_name = "BLOCKS")]
-    pub(crate) flush_every: Option<NonZero<usize>>,
+    #[arg(long, value_name = "BLOCKS", allow_negative_numbers = true, value_parser = number("a number of blocks", 1..=u64::MAX))]
+    pub(crate) flush_every: Option<u64>,
 
     /// Chains at a time. [default: one for each core]
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<NonZero<usize>>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
+    pub(crate) threads: Option<u64>,
 
     /// Make the stores in this directory, new or empty, and leave them there. [default: temporary ones]
     #[arg(long, value_name = "DIR")]
@@ -73,9 +95,10 @@ Examples:
   shingle get account/000042 --at-height 10
   shingle get 0xdeadbeef --raw > value.bin
 
-Exits with 1 if there is no such key.")]
+Exits with 1 if there is no such key, height or version.")]
 pub(crate) struct GetArgs {
     /// The key: text, 0x hexadecimal or base64:
+    #[arg(allow_negative_numbers = true)]
     pub(crate) key: Bytes,
 
     #[command(flatten)]
@@ -98,12 +121,18 @@ pub(crate) struct GetArgs {
 Examples:
   shingle put alice 100
   shingle put --create --dir /tmp/state 0xdeadbeef base64:AAEC
-  shingle put image - < image.png")]
+  shingle put image - < image.png
+  shingle put balance -5
+  shingle put -- --key --value
+
+What begins with a dash and is no number comes after --, as in the last one.")]
 pub(crate) struct PutArgs {
     /// The key: text, 0x hexadecimal or base64:
+    #[arg(allow_negative_numbers = true)]
     pub(crate) key: Bytes,
 
     /// The value: text, 0x hexadecimal, base64:, or - to read its bytes from standard input.
+    #[arg(allow_negative_numbers = true)]
     pub(crate) value: Value,
 
     /// Make the store if the directory is empty or missing.
@@ -118,6 +147,7 @@ pub(crate) struct PutArgs {
 #[command(after_help = "Example:\n  shingle delete alice")]
 pub(crate) struct DeleteArgs {
     /// The key: text, 0x hexadecimal or base64:
+    #[arg(allow_negative_numbers = true)]
     pub(crate) key: Bytes,
 
     #[command(flatten)]
@@ -132,20 +162,20 @@ Examples:
   shingle scan --prefix account/ --at-height 10 --json | jq -r .key")]
 pub(crate) struct ScanArgs {
     /// Only keys that begin with this.
-    #[arg(long, conflicts_with_all = ["from", "to"], value_name = "KEY")]
+    #[arg(long, conflicts_with_all = ["from", "to"], value_name = "KEY", allow_negative_numbers = true)]
     pub(crate) prefix: Option<Bytes>,
 
     /// Only this key and those after it.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_negative_numbers = true)]
     pub(crate) from: Option<Bytes>,
 
     /// Only keys before this one.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_negative_numbers = true)]
     pub(crate) to: Option<Bytes>,
 
     /// At most this many entries.
-    #[arg(long, short = 'n', value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[arg(long, short = 'n', value_name = "N", allow_negative_numbers = true, value_parser = number("a number of entries", 0..=u64::MAX))]
+    pub(crate) limit: Option<u64>,
 
     /// Last key first.
     #[arg(long, short)]
@@ -176,11 +206,13 @@ pub(crate) struct VerifyArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  shingle rollback --to-height 1200          say what would go
-  shingle rollback --to-height 1200 --yes    do it")]
+  shingle rollback --to-height 1200          say what would go, and change nothing
+  shingle rollback --to-height 1200 --yes    do it
+
+Exits with 0 either way, and with 1 if there is no such block.")]
 pub(crate) struct RollbackArgs {
     /// The block that becomes the newest one.
-    #[arg(long, value_name = "HEIGHT")]
+    #[arg(long, value_name = "HEIGHT", allow_negative_numbers = true, value_parser = number("a block height", 0..=u64::MAX))]
     pub(crate) to_height: u64,
 
     /// Do it: what is above the height is lost.

@@ -1,9 +1,13 @@
 //! Arguments of the workloads that are driven by clients, one struct each.
 
 use super::bench::BenchOptions;
-use super::load::{ClientsArgs, PaceArgs, parse_log_bytes};
+use super::load::{ClientsArgs, PaceArgs};
+use super::number::{number, size};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+
+/// Bytes that stay in a log: up to what the largest memtables hold.
+const LOG: std::ops::RangeInclusive<u64> = 1 << 20..=8 << 30;
 
 #[derive(Args, Clone, Debug, Serialize)]
 #[command(after_help = "\
@@ -12,11 +16,11 @@ Examples:
   shingle bench history --versions 100 --keys 100000 --threads 4")]
 pub(crate) struct HistoryArgs {
     /// Versions of every key.
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 10, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of versions", 1..=10_000))]
     pub(crate) versions: u64,
 
     /// Threads that read.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
     pub(crate) threads: u64,
 
     #[command(flatten)]
@@ -32,11 +36,11 @@ pub(crate) struct HistoryArgs {
 #[command(after_help = "Example:\n  shingle bench scan --against rocksdb --length 100")]
 pub(crate) struct ScanBenchArgs {
     /// Keys of one range.
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 100, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of keys", 1..=1_000_000))]
     pub(crate) length: u64,
 
     /// Threads that scan ranges. The full scan is one thread's.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
     pub(crate) threads: u64,
 
     #[command(flatten)]
@@ -56,7 +60,7 @@ pub(crate) struct ScanBenchArgs {
 )]
 pub(crate) struct ColdArgs {
     /// Threads that read.
-    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, default_value_t = 2, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
     pub(crate) threads: u64,
 
     #[command(flatten)]
@@ -75,7 +79,8 @@ pub(crate) struct ColdArgs {
 )]
 pub(crate) struct RecoveryArgs {
     /// Keys and values that are committed, and not yet flushed, when the process is killed.
-    #[arg(long, default_value = "1GiB", value_name = "BYTES", value_parser = parse_log_bytes)]
+    #[arg(long, default_value = "1GiB", value_name = "BYTES", allow_negative_numbers = true, value_parser = size(LOG))]
+    #[serde(rename = "log_bytes")]
     pub(crate) log: u64,
 
     /// The part of the process that is killed.
@@ -84,7 +89,7 @@ pub(crate) struct RecoveryArgs {
     pub(crate) child: Option<String>,
 
     /// Updates in one block.
-    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 10_000, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of updates", 1..=1_000_000))]
     pub(crate) updates: u64,
 
     #[command(flatten)]
@@ -164,11 +169,11 @@ pub(crate) enum KeyDistribution {
 )]
 pub(crate) struct HotArgs {
     /// Keys that are hot.
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
+    #[arg(long, default_value_t = 5, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of keys", 2..=1_000_000))]
     pub(crate) hot_keys: u64,
 
     /// Per cent of the transactions that are between hot keys.
-    #[arg(long, default_value_t = 80, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(0..=100))]
+    #[arg(long, default_value_t = 80, value_name = "PERCENT", allow_negative_numbers = true, value_parser = number("per cent", 0..=100))]
     pub(crate) hot_percent: u64,
 
     #[command(flatten)]

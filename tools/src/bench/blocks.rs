@@ -11,6 +11,7 @@ use super::workload::{Plan, load, loaded_height, loaded_sum, sum};
 use crate::args::BlocksArgs;
 use anyhow::ensure;
 use indicatif::ProgressBar;
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 pub(crate) struct Blocks<'a> {
@@ -25,15 +26,15 @@ impl<'a> Blocks<'a> {
 }
 
 const FIGURES: &[Figure] = &[
-    Figure::rate("burst_updates_per_s", "updates, commits only"),
-    Figure::rate("settled_updates_per_s", "updates, flush and compaction done"),
-    Figure::cost("block_p50_ms", "block commit, p50", Unit::Millis),
-    Figure::cost("block_p90_ms", "block commit, p90", Unit::Millis),
-    Figure::cost("block_p99_ms", "block commit, p99", Unit::Millis),
-    Figure::cost("block_p999_ms", "block commit, p99.9", Unit::Millis),
-    Figure::cost("block_max_ms", "block commit, longest", Unit::Millis),
-    Figure::cost("written_per_committed_byte", "bytes written per byte committed", Unit::Ratio),
-    Figure::cost("cpu_us_per_update", "processor time per update", Unit::Micros),
+    Figure::rate("burst_updates_per_second", "updates, commits only"),
+    Figure::rate("settled_updates_per_second", "updates, flush and compaction done"),
+    Figure::cost("block_commit_p50_ms", "block commit, p50", Unit::Millis),
+    Figure::cost("block_commit_p90_ms", "block commit, p90", Unit::Millis),
+    Figure::cost("block_commit_p99_ms", "block commit, p99", Unit::Millis),
+    Figure::cost("block_commit_p999_ms", "block commit, p99.9", Unit::Millis),
+    Figure::cost("block_commit_max_ms", "block commit, longest", Unit::Millis),
+    Figure::cost("bytes_written_per_byte_committed", "bytes written per byte committed", Unit::Ratio),
+    Figure::cost("cpu_per_update_us", "processor time per update", Unit::Micros),
     Figure::cost("stalled_ms", "time writes were held back", Unit::Millis),
 ];
 
@@ -44,6 +45,10 @@ impl Plan for Blocks<'_> {
 
     fn figures(&self) -> &'static [Figure] {
         FIGURES
+    }
+
+    fn arguments(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self.args)
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

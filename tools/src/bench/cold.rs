@@ -16,6 +16,7 @@ use crate::args::ColdArgs;
 use crate::units;
 use anyhow::ensure;
 use indicatif::ProgressBar;
+use serde_json::Value;
 use std::time::Instant;
 
 pub(crate) struct Cold<'a> {
@@ -38,8 +39,8 @@ impl<'a> Cold<'a> {
 }
 
 const FIGURES: &[Figure] = &[
-    Figure::rate("disk_reads_per_s", "reads, page cache empty at first"),
-    Figure::rate("page_cache_reads_per_s", "reads, files in the page cache"),
+    Figure::rate("disk_reads_per_second", "reads, page cache empty at first"),
+    Figure::rate("page_cache_reads_per_second", "reads, files in the page cache"),
     Figure::cost("disk_p50_us", "empty at first, p50", Unit::Micros),
     Figure::cost("disk_p99_us", "empty at first, p99", Unit::Micros),
     Figure::cost("page_cache_p50_us", "in the page cache, p50", Unit::Micros),
@@ -57,6 +58,10 @@ impl Plan for Cold<'_> {
 
     fn figures(&self) -> &'static [Figure] {
         FIGURES
+    }
+
+    fn arguments(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self.args)
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

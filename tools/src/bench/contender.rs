@@ -117,8 +117,8 @@ impl Contender {
         std::fs::create_dir_all(dir)?;
         Ok(match self.kind {
             Kind::Shingle { shards } => Box::new(Shingle::open(options, opening, shards, dir)?),
-            Kind::Peer(Peer::Rocksdb) if opening.transactions => Box::new(rocks::Transactional::open(options, dir)?),
-            Kind::Peer(Peer::Rocksdb) => Box::new(rocks::Plain::open(options, dir)?),
+            Kind::Peer(Peer::Rocksdb) if opening.transactions => Box::new(rocks::Rocks::transactional(options, dir)?),
+            Kind::Peer(Peer::Rocksdb) => Box::new(rocks::Rocks::plain(options, dir)?),
             Kind::Peer(Peer::RocksdbVersioned) => Box::new(rocks::Versioned::open(options, opening, dir)?),
             #[cfg(feature = "peers")]
             Kind::Peer(Peer::Fjall) if opening.transactions => {

@@ -16,15 +16,15 @@ const OVERWRITES: u64 = 1;
 
 /// Figures that a curve shows, of whichever workload has them.
 const SHOWN: [&str; 9] = [
-    "burst_updates_per_s",
-    "settled_updates_per_s",
-    "block_p50_ms",
-    "block_p99_ms",
-    "written_per_committed_byte",
-    "present_reads_per_s",
-    "absent_reads_per_s",
-    "old_reads_per_s",
-    "operations_per_s",
+    "burst_updates_per_second",
+    "settled_updates_per_second",
+    "block_commit_p50_ms",
+    "block_commit_p99_ms",
+    "bytes_written_per_byte_committed",
+    "present_reads_per_second",
+    "absent_reads_per_second",
+    "old_height_reads_per_second",
+    "operations_per_second",
 ];
 
 /// One point: what stands below it, and what is measured there.

@@ -10,16 +10,16 @@ use indicatif::ProgressBar;
 
 /// In the order of [`values`].
 pub(crate) const FIGURES: &[Figure] = &[
-    Figure::rate("operations_per_s", "operations"),
+    Figure::rate("operations_per_second", "operations"),
     Figure::cost("operation_p50_us", "latency, p50", Unit::Micros),
     Figure::cost("operation_p90_us", "latency, p90", Unit::Micros),
     Figure::cost("operation_p99_us", "latency, p99", Unit::Micros),
     Figure::cost("operation_p999_us", "latency, p99.9", Unit::Micros),
     Figure::cost("operation_max_us", "latency, longest", Unit::Micros),
     Figure::cost("conflicts_per_operation", "conflicts per operation", Unit::Ratio),
-    Figure::cost("written_per_committed_byte", "bytes written per byte committed", Unit::Ratio),
-    Figure::cost("written_bytes_per_operation", "bytes written per operation", Unit::Bytes),
-    Figure::cost("cpu_us_per_operation", "processor time per operation", Unit::Micros),
+    Figure::cost("bytes_written_per_byte_committed", "bytes written per byte committed", Unit::Ratio),
+    Figure::cost("bytes_written_per_operation", "bytes written per operation", Unit::Bytes),
+    Figure::cost("cpu_per_operation_us", "processor time per operation", Unit::Micros),
     Figure::cost("stalled_ms", "time writes were held back", Unit::Millis),
 ];
 

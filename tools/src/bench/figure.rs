@@ -2,6 +2,7 @@
 
 use super::recorder::Trace;
 use serde::Serialize;
+use std::time::Duration;
 
 /// One thing that is measured, in every round of every store.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -59,13 +60,10 @@ impl Figure {
 
 /// Seconds in the unit that fits them.
 pub(super) fn time(seconds: f64) -> String {
-    use crate::units::significant;
-    match seconds {
-        s if s >= 1.0 => format!("{} s", significant(s)),
-        s if s >= 1e-3 => format!("{} ms", significant(s * 1e3)),
-        s if s > 0.0 => format!("{} µs", significant(s * 1e6)),
-        _ => "0".to_owned(),
+    if seconds == 0.0 {
+        return "0".to_owned();
     }
+    Duration::try_from_secs_f64(seconds).map_or("–".to_owned(), crate::units::duration)
 }
 
 /// What one round of one store gave.

@@ -16,6 +16,7 @@ use crate::args::HistoryArgs;
 use anyhow::{bail, ensure};
 use indicatif::ProgressBar;
 use rand::Rng;
+use serde_json::Value;
 use std::time::Instant;
 
 /// Reads at one height before the next is chosen: opening a snapshot is not what is measured.
@@ -43,6 +44,10 @@ impl Plan for History<'_> {
 
     fn figures(&self) -> &'static [Figure] {
         driven::FIGURES
+    }
+
+    fn arguments(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self.args)
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -9,6 +9,9 @@ const STAT_STIME: usize = 12;
 /// Linux counts them in hundredths of a second, whatever the kernel's own tick is.
 const TICK: Duration = Duration::from_millis(10);
 
+/// Less processor time than this many ticks is not known well enough to be told: the last one is a tenth of it.
+const TICKS_MIN: u32 = 10;
+
 /// A running measurement of this process. One store works at a time, so what the process does is what the store does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meter {
@@ -18,7 +21,7 @@ pub(crate) struct Meter {
     read_bytes: Option<u64>,
 }
 
-/// What was used. `None` where the system does not tell.
+/// What was used. `None` where the system does not tell, or where it was too little to be measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     pub(crate) elapsed: Duration,
@@ -38,14 +41,19 @@ impl Meter {
     }
 
     pub(crate) fn end(self) -> Usage {
-        let since = |end: Option<u64>, begin: Option<u64>| Some(end?.saturating_sub(begin?));
         Usage {
             elapsed: self.begun.elapsed(),
-            cpu: cpu_time().zip(self.cpu).map(|(end, begin)| end.saturating_sub(begin)),
-            written_bytes: since(io_bytes("write_bytes: "), self.written_bytes),
-            read_bytes: since(io_bytes("read_bytes: "), self.read_bytes),
+            cpu: difference(cpu_time(), self.cpu, Duration::saturating_sub).filter(|&cpu| cpu >= TICK * TICKS_MIN),
+            // A disk in memory writes nothing.
+            written_bytes: difference(io_bytes("write_bytes: "), self.written_bytes, u64::saturating_sub)
+                .filter(|&bytes| bytes > 0),
+            read_bytes: difference(io_bytes("read_bytes: "), self.read_bytes, u64::saturating_sub),
         }
     }
+}
+
+fn difference<T>(end: Option<T>, begin: Option<T>, subtract: impl Fn(T, T) -> T) -> Option<T> {
+    Some(subtract(end?, begin?))
 }
 
 fn cpu_time() -> Option<Duration> {
@@ -97,9 +105,11 @@ mod tests {
     fn work_is_seen() {
         let meter = Meter::begin();
         let mut sum = 0_u64;
-        while meter.end().cpu.is_some_and(|cpu| cpu.is_zero()) {
-            sum = std::hint::black_box(sum.wrapping_add(1));
+        while meter.end().cpu.is_none() {
+            for _ in 0..1_000_000 {
+                sum = std::hint::black_box(sum.wrapping_add(1));
+            }
         }
-        assert!(meter.end().cpu.is_some() && meter.end().written_bytes.is_some());
+        assert!(meter.cpu.is_some() && meter.written_bytes.is_some());
     }
 }

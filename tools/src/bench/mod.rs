@@ -45,6 +45,7 @@ use std::path::Path;
 use workload::Plan;
 
 pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
+    args.no_store.check("--scratch says where they are made")?;
     if let Workload::Recovery(args) = &args.workload
         && let Some(child) = &args.child
     {
@@ -108,5 +109,6 @@ fn measure<'a>(plan: &dyn Plan, options: &'a BenchOptions, dir: &Path) -> anyhow
         let configuration = contender.store()?.configuration();
         stores.push(Measured { name: contender.name().to_owned(), shards: contender.shards(), configuration, rounds });
     }
-    Ok(Report { workload: plan.name(), settings: plan.settings(), figures: plan.figures(), stores, options })
+    let arguments = plan.arguments()?;
+    Ok(Report { workload: plan.name(), arguments, settings: plan.settings(), figures: plan.figures(), stores, options })
 }

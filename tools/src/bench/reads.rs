@@ -11,6 +11,7 @@ use super::workload::{Plan, load, loaded_height};
 use crate::args::ReadsArgs;
 use anyhow::ensure;
 use indicatif::ProgressBar;
+use serde_json::Value;
 use std::time::Instant;
 
 /// In a closed loop, one read in so many is timed: a look at the clock takes a tenth of the time of a fast read.
@@ -99,15 +100,15 @@ impl Work for Reading<'_> {
 }
 
 const FIGURES: &[Figure] = &[
-    Figure::rate("present_reads_per_s", "reads of present keys"),
-    Figure::rate("absent_reads_per_s", "reads of absent keys"),
-    Figure::rate("old_reads_per_s", "reads at an old height"),
-    Figure::cost("present_cpu_us", "processor time per present read", Unit::Micros),
-    Figure::cost("absent_cpu_us", "processor time per absent read", Unit::Micros),
-    Figure::cost("old_cpu_us", "processor time per old read", Unit::Micros),
-    Figure::cost("present_p50_us", "present read, p50", Unit::Micros),
-    Figure::cost("present_p99_us", "present read, p99", Unit::Micros),
-    Figure::cost("present_p999_us", "present read, p99.9", Unit::Micros),
+    Figure::rate("present_reads_per_second", "reads of present keys"),
+    Figure::rate("absent_reads_per_second", "reads of absent keys"),
+    Figure::rate("old_height_reads_per_second", "reads at an old height"),
+    Figure::cost("cpu_per_present_read_us", "processor time per present read", Unit::Micros),
+    Figure::cost("cpu_per_absent_read_us", "processor time per absent read", Unit::Micros),
+    Figure::cost("cpu_per_old_height_read_us", "processor time per old read", Unit::Micros),
+    Figure::cost("present_read_p50_us", "present read, p50", Unit::Micros),
+    Figure::cost("present_read_p99_us", "present read, p99", Unit::Micros),
+    Figure::cost("present_read_p999_us", "present read, p99.9", Unit::Micros),
 ];
 
 impl Plan for Reads<'_> {
@@ -117,6 +118,10 @@ impl Plan for Reads<'_> {
 
     fn figures(&self) -> &'static [Figure] {
         FIGURES
+    }
+
+    fn arguments(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self.args)
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

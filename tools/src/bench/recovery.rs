@@ -13,6 +13,7 @@ use crate::args::RecoveryArgs;
 use crate::units;
 use anyhow::{Context, bail, ensure};
 use indicatif::ProgressBar;
+use serde_json::Value;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -143,6 +144,10 @@ impl Plan for Recovery<'_> {
 
     fn figures(&self) -> &'static [Figure] {
         FIGURES
+    }
+
+    fn arguments(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self.args)
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

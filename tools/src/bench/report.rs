@@ -15,9 +15,13 @@ use crate::output::Output;
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 
+/// Stands where there is no figure.
+const NO_FIGURE: &str = "–";
+
 /// All that one run of a workload measured.
 pub(super) struct Report<'a> {
     pub(super) workload: &'static str,
+    pub(super) arguments: Value,
     pub(super) settings: Vec<(&'static str, String)>,
     pub(super) figures: &'static [Figure],
     pub(super) stores: Vec<Measured>,
@@ -82,15 +86,19 @@ impl Report<'_> {
                 Better::Higher => figure.title.to_owned(),
                 Better::Lower => format!("{} (less is better)", figure.title),
             };
-            let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| figure.show(value));
+            let shown = |value: Option<f64>| value.map_or(NO_FIGURE.to_owned(), |value| figure.show(value));
             let medians = self.stores.iter().map(|store| shown(store.median(number)));
-            let ratios =
-                self.stores.iter().skip(1).map(|other| {
-                    self.shown_ratio(other, number).map_or("–".to_owned(), |ratio| format!("{ratio:.2} ×"))
-                });
+            let ratios = self.stores.iter().skip(1).map(|other| {
+                self.shown_ratio(other, number).map_or(NO_FIGURE.to_owned(), |ratio| format!("{ratio:.2} ×"))
+            });
             std::iter::once(title).chain(medians).chain(ratios).collect()
         });
-        out.table(&header, rows.collect::<Vec<Vec<String>>>())?;
+        let rows = rows.collect::<Vec<Vec<String>>>();
+        let has_gaps = rows.iter().flatten().any(|cell| cell == NO_FIGURE);
+        out.table(&header, rows)?;
+        if has_gaps {
+            out.line(format_args!("{NO_FIGURE}  the store does not offer it, or the run was too short to measure it"))?;
+        }
         out.line("")?;
         out.properties(&self.all_settings())?;
         for store in &self.stores {
@@ -136,11 +144,7 @@ impl Report<'_> {
         json!({
             "bench": self.workload,
             "machine": Machine::this(),
-            "keys": self.options.keys,
-            "key_bytes": self.options.key_bytes,
-            "value_bytes": self.options.value_bytes,
-            "seed": self.options.seed,
-            "settings": pairs(&self.settings),
+            "arguments": self.arguments,
             "peak_memory_bytes": (self.stores.len() == 1).then(peak_memory_bytes).flatten(),
             "figures": self.figures,
             "stores": stores.collect::<Vec<_>>(),

@@ -12,6 +12,7 @@ use super::workload::{Plan, load, loaded_sum, sum};
 use crate::args::ScanBenchArgs;
 use anyhow::ensure;
 use indicatif::ProgressBar;
+use serde_json::Value;
 use std::time::Instant;
 
 pub(crate) struct Scans<'a> {
@@ -29,16 +30,16 @@ impl<'a> Scans<'a> {
 }
 
 const FIGURES: &[Figure] = &[
-    Figure::rate("ranges_per_s", "ranges"),
-    Figure::rate("range_keys_per_s", "keys of ranges"),
-    Figure::rate("full_scan_keys_per_s", "keys of the full scan"),
+    Figure::rate("ranges_per_second", "ranges"),
+    Figure::rate("range_keys_per_second", "keys of ranges"),
+    Figure::rate("full_scan_keys_per_second", "keys of the full scan"),
     Figure::cost("range_p50_us", "range, p50", Unit::Micros),
     Figure::cost("range_p90_us", "range, p90", Unit::Micros),
     Figure::cost("range_p99_us", "range, p99", Unit::Micros),
     Figure::cost("range_p999_us", "range, p99.9", Unit::Micros),
     Figure::cost("range_max_us", "range, longest", Unit::Micros),
-    Figure::cost("range_cpu_us", "processor time per range", Unit::Micros),
-    Figure::cost("full_scan_cpu_us_per_key", "processor time per key of the full scan", Unit::Micros),
+    Figure::cost("cpu_per_range_us", "processor time per range", Unit::Micros),
+    Figure::cost("cpu_per_full_scan_key_us", "processor time per key of the full scan", Unit::Micros),
 ];
 
 impl Plan for Scans<'_> {
@@ -48,6 +49,10 @@ impl Plan for Scans<'_> {
 
     fn figures(&self) -> &'static [Figure] {
         FIGURES
+    }
+
+    fn arguments(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self.args)
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -24,6 +24,9 @@ const CONFLICT_WAIT_MAX: Duration = Duration::from_millis(1);
 /// The memtables' budget is divided into this many buffers, as RocksDB's is.
 pub(super) const WRITE_BUFFERS: u32 = 4;
 
+/// The part of the cache that holds rows; the rest holds blocks.
+const ROW_CACHE_PART: u64 = 3;
+
 pub(super) struct Shingle {
     db: Database,
     config: Config,
@@ -35,7 +38,8 @@ impl Shingle {
             DurabilityArg::Sync => Durability::Sync,
             DurabilityArg::Buffered => Durability::Buffered,
         };
-        let mut config = Config { durability, ..Config::default() };
+        let row_cache_size = options.cache / ROW_CACHE_PART;
+        let mut config = Config { durability, row_cache_size, ..Config::default() };
         if opening.long_log_bytes.is_some() {
             config.flush.interval_secs = 0;
             config.flush.blocks_per_flush = 0;
@@ -43,7 +47,7 @@ impl Shingle {
         let rocks = &mut config.rocksdb;
         rocks.write_buffer_size = options.memtables / u64::from(WRITE_BUFFERS);
         rocks.max_write_buffer_number = WRITE_BUFFERS;
-        rocks.block_cache_size = options.cache;
+        rocks.block_cache_size = options.cache - row_cache_size;
         rocks.max_background_jobs = options.jobs as u32;
         let db = Database::builder(dir).shards(shards as usize).config(config.clone()).open()?;
         Ok(Shingle { db, config })
@@ -65,6 +69,7 @@ impl Store for Shingle {
             ("durability", format!("{:?}", self.config.durability).to_lowercase()),
             ("memtables", units::bytes(self.config.memtable_bytes())),
             ("block cache", units::bytes(rocks.block_cache_size)),
+            ("row cache", units::bytes(self.config.row_cache_size)),
             ("background threads", rocks.max_background_jobs.to_string()),
             ("bloom filter", format!("{} bits per key", rocks.bloom_filter_bits_per_key)),
             ("compression", format!("{:?}", rocks.compression_type).to_lowercase()),

@@ -12,15 +12,22 @@ use crate::args::{HotArgs, PaceArgs, TransfersArgs};
 use anyhow::ensure;
 use indicatif::ProgressBar;
 use rand::Rng;
+use serde_json::Value;
 use std::time::Instant;
 
 pub(crate) struct Transfers<'a> {
-    name: &'static str,
+    args: Asked<'a>,
     threads: u64,
     in_flight: u64,
     pace: &'a PaceArgs,
     hot: Option<Hot>,
     space: KeySpace,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Asked<'a> {
+    Transfers(&'a TransfersArgs),
+    Hot(&'a HotArgs),
 }
 
 /// `percent` of the transactions are between the first `keys` keys.
@@ -34,7 +41,7 @@ impl<'a> Transfers<'a> {
     pub(crate) fn new(args: &'a TransfersArgs) -> Self {
         let space = KeySpace::new(&args.options);
         let (threads, in_flight) = (args.threads, args.in_flight);
-        Transfers { name: "transfers", threads, in_flight, pace: &args.pace, hot: None, space }
+        Transfers { args: Asked::Transfers(args), threads, in_flight, pace: &args.pace, hot: None, space }
     }
 
     pub(crate) fn hot(args: &'a HotArgs) -> Self {
@@ -42,7 +49,7 @@ impl<'a> Transfers<'a> {
         let hot = Some(Hot { keys: args.hot_keys.min(space.keys), percent: args.hot_percent as u32 });
         let clients = &args.clients;
         Transfers {
-            name: "hot",
+            args: Asked::Hot(args),
             threads: clients.threads,
             in_flight: clients.in_flight,
             pace: &clients.pace,
@@ -53,25 +60,35 @@ impl<'a> Transfers<'a> {
 }
 
 const FIGURES: &[Figure] = &[
-    Figure::rate("transactions_per_s", "durable transactions"),
+    Figure::rate("transactions_per_second", "durable transactions"),
     Figure::cost("transaction_p50_ms", "transaction, p50", Unit::Millis),
     Figure::cost("transaction_p90_ms", "transaction, p90", Unit::Millis),
     Figure::cost("transaction_p99_ms", "transaction, p99", Unit::Millis),
     Figure::cost("transaction_p999_ms", "transaction, p99.9", Unit::Millis),
     Figure::cost("transaction_max_ms", "transaction, longest", Unit::Millis),
     Figure::cost("conflicts_per_transaction", "conflicts per transaction", Unit::Ratio),
-    Figure::cost("written_per_committed_byte", "bytes written per byte committed", Unit::Ratio),
-    Figure::cost("cpu_us_per_transaction", "processor time per transaction", Unit::Micros),
+    Figure::cost("bytes_written_per_byte_committed", "bytes written per byte committed", Unit::Ratio),
+    Figure::cost("cpu_per_transaction_us", "processor time per transaction", Unit::Micros),
     Figure::cost("stalled_ms", "time writes were held back", Unit::Millis),
 ];
 
 impl Plan for Transfers<'_> {
     fn name(&self) -> &'static str {
-        self.name
+        match self.args {
+            Asked::Transfers(_) => "transfers",
+            Asked::Hot(_) => "hot",
+        }
     }
 
     fn figures(&self) -> &'static [Figure] {
         FIGURES
+    }
+
+    fn arguments(&self) -> serde_json::Result<Value> {
+        match self.args {
+            Asked::Transfers(args) => serde_json::to_value(args),
+            Asked::Hot(args) => serde_json::to_value(args),
+        }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

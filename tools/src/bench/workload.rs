@@ -6,6 +6,7 @@ use super::keys::KeySpace;
 use super::store::Store;
 use crate::units::rate;
 use indicatif::ProgressBar;
+use serde_json::Value;
 use std::time::Instant;
 
 /// A workload: prepared once for each store, then measured in rounds, the stores in turns.
@@ -14,6 +15,9 @@ pub(crate) trait Plan {
     fn name(&self) -> &'static str;
 
     fn figures(&self) -> &'static [Figure];
+
+    /// Its arguments, for scripts.
+    fn arguments(&self) -> serde_json::Result<Value>;
 
     /// What a reader of the results must know about the workload.
     fn settings(&self) -> Vec<(&'static str, String)>;

@@ -17,6 +17,7 @@ use crate::args::{YcsbArgs, YcsbWorkload};
 use anyhow::{bail, ensure};
 use indicatif::ProgressBar;
 use rand::Rng;
+use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -71,6 +72,10 @@ impl Plan for Ycsb<'_> {
 
     fn figures(&self) -> &'static [Figure] {
         driven::FIGURES
+    }
+
+    fn arguments(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self.args)
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

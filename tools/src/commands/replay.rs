@@ -1,20 +1,23 @@
 //! `shingle replay`.
 
 use crate::args::ReplayArgs;
-use crate::failure::{Negative, Usage};
+use crate::failure::Negative;
 use crate::output::Output;
 use crate::{progress, units};
-use shingle_replay::{Counts, Error, Options, Report};
+use shingle_replay::{Counts, Options, Report};
+use std::num::NonZero;
 use std::time::Duration;
 
 pub(crate) fn run(args: &ReplayArgs, out: &mut Output) -> anyhow::Result<()> {
+    args.no_store.check("--keep says where they are made and left")?;
+    let positive = |number: Option<u64>| number.and_then(|number| NonZero::new(number as usize));
     let options = Options {
         shards: args.shards as usize,
         dir: args.keep.clone(),
-        flush_every: args.flush_every,
+        flush_every: positive(args.flush_every),
         ..Options::default()
     };
-    let options = Options { threads: args.threads.unwrap_or(options.threads), ..options };
+    let options = Options { threads: positive(args.threads).unwrap_or(options.threads), ..options };
     let bar = progress::bar("replaying", 0);
     let report = shingle_replay::run(&args.paths, &options, &mut |progress| {
         bar.set_length(progress.cases_total as u64);
@@ -28,10 +31,7 @@ pub(crate) fn run(args: &ReplayArgs, out: &mut Output) -> anyhow::Result<()> {
         ));
     });
     bar.finish_and_clear();
-    let report = report.map_err(|error| match error {
-        Error::NoChains | Error::Path { .. } => anyhow::Error::from(Usage(error.to_string())),
-        Error::Directory(_) => error.into(),
-    })?;
+    let report = report?;
     if out.json {
         out.document(&report)?;
     } else {
@@ -43,14 +43,18 @@ pub(crate) fn run(args: &ReplayArgs, out: &mut Output) -> anyhow::Result<()> {
 fn print_page(report: &Report, out: &mut Output) -> anyhow::Result<()> {
     let files =
         report.files.iter().map(|file| row(file.path.display().to_string(), file.counts, file.failures.len() as u64));
-    let total = row(format!("total, {} files", report.totals.files), report.totals.counts, report.totals.failures);
+    let total = row(
+        format!("total, {}", units::counted(report.totals.files, "file")),
+        report.totals.counts,
+        report.totals.failures,
+    );
     let header = ["file", "cases", "blocks", "executed", "refused", "reorganisations", "state roots", "failures"];
     out.table(&header, files.chain([total]))?;
     out.line(format_args!(
         "\n{} state roots verified on {} shards in {}",
         units::count(report.totals.counts.state_roots_verified),
         report.shards,
-        units::duration(Duration::from_millis(report.elapsed_ms))
+        units::duration(Duration::from_millis(report.elapsed_ms.max(1)))
     ))?;
     for (file, failure) in report.failures() {
         out.line(format_args!("FAILED {}: {failure}", file.path.display()))?;

@@ -1,47 +1,49 @@
 //! `shingle rollback`.
 
 use crate::args::RollbackArgs;
-use crate::failure::Usage;
 use crate::output::Output;
 use crate::units;
+use anyhow::bail;
 use serde::Serialize;
 use shingle::{Database, Version};
 
 #[derive(Serialize)]
 struct RolledBack {
-    height: u64,
-    version: u64,
-    blocks_removed: usize,
+    /// Whether it was done. If not, this is what would go, and the store is as it was.
+    done: bool,
+    to_height: u64,
+    blocks: u64,
     /// Versions that were committed after the newest block, and belong to none.
-    later_versions_removed: u64,
+    later_versions: u64,
+    /// The store's newest version now.
+    version: Version,
 }
 
 pub(crate) fn run(args: &RollbackArgs, out: &mut Output) -> anyhow::Result<()> {
     let db = args.store.open()?;
     let to_height = args.to_height;
-    let head =
-        db.head().ok_or_else(|| Usage("the store has no blocks: there is nothing to roll back to".to_owned()))?;
+    let Some(head) = db.head() else { bail!("the store has no blocks: there is nothing to roll back to") };
+    let newest = head.height;
     if db.block(to_height).is_none() {
-        let newest = head.height;
-        return Err(Usage(format!("the store has no block of height {to_height}; its newest is {newest}")).into());
+        bail!("there is no block of height {to_height}; the newest block's height is {newest}");
     }
-    let blocks_removed = to_height.checked_add(1).map_or(0, |first| db.blocks(first..).len());
-    let later_versions_removed = later_versions(&db, head.version)?;
-    let removed = Removed { blocks: blocks_removed as u64, later_versions: later_versions_removed };
-    let version = if blocks_removed == 0 && later_versions_removed == 0 {
-        db.version()
-    } else if args.yes {
-        db.rollback_to(to_height)?
-    } else {
-        let newest = head.height;
-        let what = format!("{removed} above height {to_height} (the newest is {newest}) would be lost for good");
-        return Err(Usage(format!("{what}; say --yes to do it")).into());
-    };
+    let blocks = to_height.checked_add(1).map_or(0, |first| db.blocks(first..).len()) as u64;
+    let later_versions = later_versions(&db, head.version)?;
+    let nothing = blocks == 0 && later_versions == 0;
+    let done = args.yes || nothing;
+    let version = if done && !nothing { db.rollback_to(to_height)? } else { db.version() };
     db.close()?;
+    let result = RolledBack { done, to_height, blocks, later_versions, version };
     if out.json {
-        out.document(&RolledBack { height: to_height, version, blocks_removed, later_versions_removed })
-    } else {
-        out.line(format_args!("height {to_height}, version {version}: {removed} taken back"))
+        return out.document(&result);
+    }
+    let removed = result.removed();
+    match (done, nothing) {
+        (_, true) => out.line(format_args!("nothing lies above height {to_height}: nothing to do")),
+        (true, false) => out.line(format_args!("height {to_height}, version {version}: {removed} taken back")),
+        (false, false) => out.line(format_args!(
+            "{removed} above height {to_height} (the newest is {newest}) would be lost for good; nothing was changed: say --yes to do it"
+        )),
     }
 }
 
@@ -56,17 +58,13 @@ fn later_versions(db: &Database, newest_block: Version) -> anyhow::Result<u64> {
     Ok(count)
 }
 
-struct Removed {
-    blocks: u64,
-    later_versions: u64,
-}
-
-impl std::fmt::Display for Removed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} blocks", units::count(self.blocks))?;
+impl RolledBack {
+    /// What goes, or would go.
+    fn removed(&self) -> String {
+        let blocks = units::counted(self.blocks, "block");
         match self.later_versions {
-            0 => Ok(()),
-            versions => write!(f, " and {} versions after the newest block", units::count(versions)),
+            0 => blocks,
+            versions => format!("{blocks} and {} after the newest block", units::counted(versions, "version")),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &ScanArgs, out: &mut Output) -> anyhow::Result<()> {
     let snapshot = args.at.snapshot(&db)?;
     let scan = scan(args, &snapshot);
     let entries: Box<dyn Iterator<Item = _>> = if args.reverse { Box::new(scan.rev()) } else { Box::new(scan) };
-    for entry in entries.take(args.limit.unwrap_or(usize::MAX)) {
+    for entry in entries.take(args.limit.map_or(usize::MAX, |limit| limit as usize)) {
         let (key, value) = entry?;
         let (key, value) = (args.encoding.show(&key), args.encoding.show(&value));
         if out.json {

@@ -24,21 +24,26 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
     }
     let head = match head {
         Some(block) => {
-            format!("height {}, timestamp {} ms, version {}", block.height, block.timestamp_ms, block.version)
+            format!(
+                "height {}, version {}, at {} (timestamp {} ms)",
+                block.height,
+                block.version,
+                units::date(block.timestamp_ms),
+                block.timestamp_ms
+            )
         }
         None => "no blocks yet".to_owned(),
     };
     let on_disk = stats.shards.iter().map(|shard| shard.file_bytes).sum();
     let rows = stats.shards.iter().map(|shard| shard.rows_estimate).sum();
-    let log = stats
-        .log
-        .as_ref()
-        .map_or("none".to_owned(), |log| format!("{} in {} segments", units::bytes(log.bytes), log.segments));
+    let log = stats.log.as_ref().map_or("none".to_owned(), |log| {
+        format!("{} in {}", units::bytes(log.bytes), units::counted(log.segments, "segment"))
+    });
     out.properties(&[
         ("store", dir.display().to_string()),
         ("newest block", head),
         ("newest version", stats.version.to_string()),
-        ("oldest to be read", stats.floor.to_string()),
+        ("oldest readable version", stats.floor.to_string()),
         ("rows", format!("{}, estimated, all versions counted", units::count(rows))),
         ("on disk", units::bytes(on_disk)),
         ("commit log", log),

@@ -4,9 +4,29 @@ use crate::args::VerifyArgs;
 use crate::failure::Negative;
 use crate::output::Output;
 use crate::{progress, units};
+use serde::Serialize;
+use shingle::{Error, ErrorKind, ShardVerified, VerifyReport};
+
+#[derive(Serialize)]
+struct Verified<'a> {
+    sound: bool,
+    /// Damage that keeps the store from being opened; each shard's own is told with the shard.
+    damage: Option<String>,
+    shards: &'a [ShardVerified],
+}
 
 pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> anyhow::Result<()> {
-    let db = args.store.open()?;
+    let db = match args.store.open() {
+        Err(error) if is_damage(&error) => {
+            if out.json {
+                out.document(&Verified { sound: false, damage: Some(error.to_string()), shards: &[] })?;
+            } else {
+                out.line("DAMAGED: the store cannot be opened")?;
+            }
+            return Err(error);
+        }
+        opened => opened?,
+    };
     let bar = progress::bar("verifying", 0);
     let report = db.verify(&|progress| {
         bar.set_length(progress.rows_estimate.max(progress.rows));
@@ -15,18 +35,38 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     if out.json {
-        out.document(&report)?;
+        out.document(&Verified { sound: report.is_sound(), damage: None, shards: &report.shards })?;
     } else {
-        let rows = report.shards.iter().map(|shard| {
-            vec![
-                shard.number.to_string(),
-                units::count(shard.rows),
-                units::count(shard.changes),
-                units::bytes(shard.bytes),
-                shard.damage.clone().unwrap_or_else(|| "sound".to_owned()),
-            ]
-        });
-        out.table(&["shard", "rows", "changes", "keys and values", "verdict"], rows)?;
+        print_page(&report, out)?;
     }
     if report.is_sound() { Ok(()) } else { Err(Negative.into()) }
+}
+
+fn is_damage(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Error>().is_some_and(|error| error.kind() == ErrorKind::Damaged)
+}
+
+fn print_page(report: &VerifyReport, out: &mut Output) -> anyhow::Result<()> {
+    let rows = report.shards.iter().map(|shard| {
+        vec![
+            shard.number.to_string(),
+            units::count(shard.rows),
+            units::count(shard.changes),
+            units::bytes(shard.bytes),
+            if shard.damage.is_none() { "sound" } else { "damaged" }.to_owned(),
+        ]
+    });
+    out.table(&["shard", "rows", "changes", "keys and values", "verdict"], rows)?;
+    out.line("")?;
+    let damaged = report.shards.iter().filter_map(|shard| Some((shard.number, shard.damage.as_ref()?)));
+    for (number, damage) in damaged.clone() {
+        out.line(format_args!("shard {number}: {damage}"))?;
+    }
+    match damaged.count() {
+        0 => out.line("sound: everything was read, and every checksum, key and index entry is right"),
+        damaged => {
+            let (damaged, all) = (units::counted(damaged as u64, "shard"), report.shards.len());
+            out.line(format_args!("DAMAGED: {damaged} of {all}; nothing was repaired: restore a copy of the store"))
+        }
+    }
 }

@@ -19,41 +19,41 @@ const ALL: &str = "fjall,redb,lmdb,surrealkv";
 
 #[test]
 fn blocks() {
-    run(&["blocks", "--blocks", "3", "--updates", "100"], ALL, "settled_updates_per_s");
+    run(&["blocks", "--blocks", "3", "--updates", "100"], ALL, "settled_updates_per_second");
 }
 
 #[test]
 fn reads() {
-    run(&["reads", "--seconds", "1"], ALL, "absent_reads_per_s");
-    run(&["reads", "--seconds", "1"], "surrealkv", "old_reads_per_s");
+    run(&["reads", "--seconds", "1"], ALL, "absent_reads_per_second");
+    run(&["reads", "--seconds", "1"], "surrealkv", "old_height_reads_per_second");
 }
 
 #[test]
 fn transfers() {
-    run(&["transfers", "--seconds", "1"], ALL, "transactions_per_s");
-    run(&["hot", "--seconds", "1"], ALL, "transactions_per_s");
+    run(&["transfers", "--seconds", "1"], ALL, "transactions_per_second");
+    run(&["hot", "--seconds", "1"], ALL, "transactions_per_second");
 }
 
 #[test]
 fn history() {
-    run(&["history", "--versions", "3", "--seconds", "1"], "surrealkv", "operations_per_s");
+    run(&["history", "--versions", "3", "--seconds", "1"], "surrealkv", "operations_per_second");
 }
 
 #[test]
 fn scan() {
-    run(&["scan", "--seconds", "1"], ALL, "full_scan_keys_per_s");
+    run(&["scan", "--seconds", "1"], ALL, "full_scan_keys_per_second");
 }
 
 #[test]
 fn ycsb() {
     for workload in ["ycsb-a", "ycsb-d", "ycsb-e", "ycsb-f"] {
-        run(&[workload, "--seconds", "1", "--threads", "3"], ALL, "operations_per_s");
+        run(&[workload, "--seconds", "1", "--threads", "3"], ALL, "operations_per_second");
     }
 }
 
 #[test]
 fn buffered() {
-    run(&["ycsb-a", "--seconds", "1", "--durability", "buffered"], "fjall,lmdb,surrealkv", "operations_per_s");
+    run(&["ycsb-a", "--seconds", "1", "--durability", "buffered"], "fjall,lmdb,surrealkv", "operations_per_second");
 }
 
 #[cfg(unix)]

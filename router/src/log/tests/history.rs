@@ -61,12 +61,8 @@ impl History {
             75..85 => self.release(),
             85..90 => self.end(Ending::Closed),
             90..94 => self.end(Ending::Killed),
-            94..99 => self.end(Ending::PowerCut),
-            _ => {
-                // Sometimes versions were given out that never came to the log.
-                self.next_version += self.rng.random_range(0..1000);
-                Ok(())
-            }
+            94..98 => self.end(Ending::PowerCut),
+            _ => self.tell(),
         }
     }
 
@@ -91,6 +87,18 @@ impl History {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Versions are told that never come to the log, as many as it has reserved.
+    fn tell(&mut self) -> Result<()> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        self.clean &= self.next_version <= log.reserved_through();
+        let reserved = log.reserve(self.next_version)?;
+        assert!(reserved >= self.next_version, "seed {}: nothing is reserved", self.seed);
+        let wanted = if self.rng.random_bool(0.1) { u64::MAX } else { self.rng.random_range(0..1000) };
+        self.last_given = reserved.min(self.next_version.saturating_add(wanted));
+        self.next_version = self.last_given + 1;
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<()> {
@@ -246,6 +254,32 @@ fn a_full_disk_leaves_nothing_of_the_group_and_the_log_goes_on() -> Result<()> {
         history.end(Ending::PowerCut)?;
     }
     assert!(failures > 1000, "the disk was full {failures} times only");
+    Ok(())
+}
+
+/// What cannot be reserved is not: what was reserved before stays what may be told.
+#[test]
+fn a_full_disk_reserves_nothing() -> Result<()> {
+    for calls in 0..6 {
+        let disk = SimDisk::new(calls);
+        let mut log = create(&disk)?;
+        let reserved = log.reserve(1)?;
+        assert_eq!(log.reserve(reserved)?, reserved, "more is reserved than is needed");
+        disk.fail_after(calls, Fault::NoSpace);
+        let more = log.reserve(reserved + 1);
+        disk.heal();
+        let told = match more {
+            Ok(more) => more,
+            Err(_) => log.reserved_through(),
+        };
+        assert!(more.is_err() || told > reserved, "after {calls} calls");
+        assert!(more.is_ok() || told == reserved, "after {calls} calls");
+        drop(log);
+        disk.cut_power();
+        let (mut log, recovered, _) = open(&disk, Recover::Strict, 0)?;
+        assert!(recovered.next_version > told, "after {calls} calls: a version comes twice");
+        assert!(log.reserve(recovered.next_version)? >= recovered.next_version);
+    }
     Ok(())
 }
 

@@ -22,6 +22,7 @@ pub(super) fn apply(backend: &RocksBackend, run: &dyn Run, through: Version, epo
     failpoint!(backend, "flush::after_changes");
 
     // 3. The rows, all at once, before the mark that says they are there.
+    backend.versions_options.adapt(db, path)?;
     let mut rows = Ingestion::new(backend, VERSIONS);
     let (mut row_key, mut tagged) = (Vec::new(), Vec::new());
     let mut witness = None;

@@ -23,6 +23,7 @@ mod ingest;
 mod iterators;
 mod layout;
 mod meta;
+mod metadata;
 mod open;
 mod options;
 mod read;
@@ -41,6 +42,7 @@ use crate::backend::{Applied, Backend, BackendStats, ChangesFrom, Page, PageLimi
 use crate::{Error, KeyRange, Order, Result, Version};
 use iterators::IteratorPool;
 use meta::Meta;
+use metadata::VersionsOptions;
 use rocksdb::{ColumnFamily, DB, Options, WaitForCompactOptions};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -63,7 +65,7 @@ pub struct RocksBackend {
     next_file: AtomicU64,
     target_file_size: u64,
     /// Files are written with the options of the family that they go to.
-    versions_options: Options,
+    versions_options: VersionsOptions,
     changes_options: Options,
     /// Holds the statistics.
     instance_options: Options,
@@ -109,7 +111,7 @@ impl RocksBackend {
     }
 
     fn family_options(&self, family: &str) -> &Options {
-        if family == layout::VERSIONS { &self.versions_options } else { &self.changes_options }
+        if family == layout::VERSIONS { self.versions_options.now() } else { &self.changes_options }
     }
 
     /// No read that begins from now on sees less than what is on disk now.

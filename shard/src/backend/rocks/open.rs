@@ -7,6 +7,7 @@ use super::ingest;
 use super::iterators::{IteratorPool, Purpose};
 use super::layout::{CHANGES, META, VERSIONS, current_file};
 use super::meta::{Identity, Meta, Witness};
+use super::metadata::VersionsOptions;
 use super::options::RocksOptions;
 use super::read;
 use super::shared::RocksShared;
@@ -40,7 +41,8 @@ pub(super) fn open(
     }
     let mut instance_options = shared.instance(options);
     check_families(path, &instance_options, mode)?;
-    let versions_options = shared.versions_family(&instance_options, options);
+    let versions_options = VersionsOptions::new(path, &instance_options, options, shared);
+    let versions_options = versions_options.map_err(|e| classify_io(path, &e))?;
     let changes_options = shared.changes_family(&instance_options, options);
     instance_options.create_if_missing(mode == Mode::Create);
     instance_options.create_missing_column_families(mode == Mode::Create);
@@ -48,7 +50,7 @@ pub(super) fn open(
     file_checksum::keep(&mut instance_options);
     let families = [
         ColumnFamilyDescriptor::new(META, shared.meta_family()),
-        ColumnFamilyDescriptor::new(VERSIONS, versions_options.clone()),
+        ColumnFamilyDescriptor::new(VERSIONS, versions_options.now().clone()),
         ColumnFamilyDescriptor::new(CHANGES, changes_options.clone()),
     ];
     let db = DB::open_cf_descriptors(&instance_options, path, families).map_err(|e| classify(path, &e))?;

@@ -2,12 +2,11 @@
 
 use super::error::classify;
 use super::layout::PREFIX_EXTRACTOR;
+use super::metadata::Metadata;
 use super::options::RocksOptions;
 use super::row::split_row_key;
 use crate::Result;
-use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ChecksumType, DBRecoveryMode, Env, LogLevel, Options, SliceTransform,
-};
+use rocksdb::{BlockBasedOptions, Cache, ChecksumType, DBRecoveryMode, Env, LogLevel, Options, SliceTransform};
 use std::fmt;
 use std::path::Path;
 
@@ -40,6 +39,8 @@ pub struct RocksShared {
     /// Copied for each instance; copies share the environment and the rate limiter.
     base: Options,
     cache: Cache,
+    /// What each instance has of the block cache, if all use it alike.
+    pub(super) cache_share_bytes: u64,
 }
 
 impl fmt::Debug for RocksShared {
@@ -59,6 +60,7 @@ impl RocksShared {
         env.set_low_priority_background_threads(jobs);
         env.set_high_priority_background_threads(1);
 
+        let cache_share_bytes = options.block_cache_size / shards.max(1) as u64;
         let shards = u32::try_from(shards.max(1)).unwrap_or(u32::MAX);
         let open_files = (options.max_open_files / shards).max(OPEN_FILES_PER_SHARD_MIN);
 
@@ -88,7 +90,8 @@ impl RocksShared {
             const FAIRNESS: i32 = 10;
             base.set_ratelimiter(i64::try_from(rate).unwrap_or(i64::MAX), REFILL_PERIOD_US, FAIRNESS);
         }
-        Ok(RocksShared { base, cache: Cache::new_hyper_clock_cache(options.block_cache_size as usize, 0) })
+        let cache = Cache::new_hyper_clock_cache(options.block_cache_size as usize, 0);
+        Ok(RocksShared { base, cache, cache_share_bytes })
     }
 
     /// Bytes that the block cache holds now.
@@ -114,17 +117,13 @@ impl RocksShared {
     }
 
     /// `instance` is what [`RocksShared::instance`] made: files written with it count in its statistics.
-    pub(super) fn versions_family(&self, instance: &Options, options: &RocksOptions) -> Options {
+    pub(super) fn versions_family(&self, instance: &Options, options: &RocksOptions, metadata: Metadata) -> Options {
         let mut table = self.table();
         table.set_bloom_filter(f64::from(options.bloom_filter_bits_per_key), false);
         // A read knows the key but not the version that it will find: filters hold the key alone.
         table.set_whole_key_filtering(false);
         table.set_optimize_filters_for_memory(true);
-        // A read of a file that is not in the cache brings in two pages, not a filter and an index that have 1 MiB of a 64 MiB file.
-        // Where all of them are in the cache anyway, a read of an absent key costs 1.4 µs instead of 1.0.
-        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-        table.set_partition_filters(true);
-        table.set_pin_top_level_index_and_filter(true);
+        metadata.shape(&mut table);
         let mut family = self.data_family(instance, options, &table);
         family.set_prefix_extractor(SliceTransform::create(
             PREFIX_EXTRACTOR,

@@ -1,6 +1,9 @@
-//! How long RocksDB held writes back, as its property `rocksdb.dbstats` tells.
+//! How long RocksDB held writes back, as one of its properties tells.
 
 use std::time::Duration;
+
+/// The property that tells.
+pub(super) const PROPERTY: &str = "rocksdb.dbstats";
 
 /// Reads `Cumulative stall: 00:00:1.234 H:M:S, 0.0 percent`.
 pub(super) fn stalled(stats: &str) -> Option<Duration> {

@@ -98,7 +98,7 @@ impl Store for Versioned {
     }
 
     fn stalled(&self) -> Option<Duration> {
-        stalls::stalled(self.db.property_value("rocksdb.dbstats").ok()??.as_str())
+        stalls::stalled(&self.db.property_value(stalls::PROPERTY).ok()??)
     }
 }
 

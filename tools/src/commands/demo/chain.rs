@@ -5,8 +5,7 @@
 //! account/000042   1000
 //! ```
 
-use crate::failure::Usage;
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 use shingle::{Batch, Block, Database, Snapshot};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -45,7 +44,7 @@ impl Chain {
         match db.range::<&[u8]>(..).next().transpose()? {
             Some((key, _)) if !key.starts_with(ACCOUNT_PREFIX.as_bytes()) => {
                 let what = "the store holds something else than the demo's chain: give the demo a directory of its own with --dir";
-                Err(Usage(what.to_owned()).into())
+                Err(anyhow!(what))
             }
             _ => Ok(None),
         }

@@ -49,7 +49,7 @@ fn open(args: &DemoArgs) -> anyhow::Result<Database> {
     if let Some(shards) = args.shards {
         builder = builder.shards(shards as usize);
     }
-    builder.open().with_context(|| format!("cannot open the store in {}", args.store.dir.display()))
+    Ok(builder.open()?)
 }
 
 /// The chain that is there, or a new one; and whether it was there.
@@ -68,6 +68,7 @@ fn prepare(args: &DemoArgs, db: &Database) -> anyhow::Result<(Chain, bool)> {
 struct Blocks {
     blocks: u64,
     transfers: u64,
+    writes: u64,
     elapsed: Duration,
     commit_latency: Latencies,
     /// The state halfway.
@@ -82,6 +83,7 @@ fn make_blocks(args: &DemoArgs, node: &mut Node<'_>, interrupt: &Interrupt) -> a
     let mut made = Blocks {
         blocks: 0,
         transfers: 0,
+        writes: 0,
         elapsed: Duration::ZERO,
         commit_latency: Latencies::new()?,
         remembered: Remembered { height: node.head()?.height, balances: node.expected.clone() },
@@ -102,17 +104,23 @@ fn make_blocks(args: &DemoArgs, node: &mut Node<'_>, interrupt: &Interrupt) -> a
         let block = node.make_block()?;
         made.blocks += 1;
         made.transfers += block.transfers;
+        made.writes += block.writes;
         made.commit_latency.record(block.commit_latency);
         bar.set_position((done * Goal::STEPS) as u64);
-        bar.set_message(format!("{}TPS, block {}", units::rate(made.tps()), units::count(made.blocks)));
+        bar.set_message(format!(
+            "{}transfers/s, height {}",
+            units::rate(made.per_second(made.transfers)),
+            block.height
+        ));
     }
     bar.finish_and_clear();
     Ok(made)
 }
 
 impl Blocks {
-    fn tps(&self) -> f64 {
-        self.transfers as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
+    /// From reading the first block's accounts to the last block's durable commit.
+    fn per_second(&self, count: u64) -> f64 {
+        count as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 }
 

@@ -29,7 +29,11 @@ pub(super) struct Node<'a> {
 
 /// What a committed block was.
 pub(super) struct Made {
+    pub(super) height: u64,
+    /// Transfers that moved coins; one from an empty account does not count.
     pub(super) transfers: u64,
+    /// Keys that the block's commit wrote: each account that changed, once.
+    pub(super) writes: u64,
     pub(super) commit_latency: Duration,
 }
 
@@ -49,7 +53,7 @@ impl<'a> Node<'a> {
     /// Makes the next block and commits it durably.
     pub(super) fn make_block(&mut self) -> anyhow::Result<Made> {
         let transfers: Vec<_> = (0..self.transfers_per_block).map(|_| self.random_transfer()).collect();
-        let touched = self.execute(&transfers)?;
+        let (touched, moved) = self.execute(&transfers)?;
         let mut batch = Batch::new();
         for (&account, balance) in &touched {
             batch.put(self.chain.account_key(account), balance.to_string());
@@ -59,20 +63,22 @@ impl<'a> Node<'a> {
         let begun = Instant::now();
         self.db.commit_block(block, batch)?;
         let commit_latency = begun.elapsed();
-        transfers.iter().for_each(|transfer| transfer.apply(&mut self.expected));
-        Ok(Made { transfers: self.transfers_per_block, commit_latency })
+        for transfer in &transfers {
+            transfer.apply(&mut self.expected);
+        }
+        Ok(Made { height: block.height, transfers: moved, writes: touched.len() as u64, commit_latency })
     }
 
-    /// The balances that the transfers leave, from those that the store holds.
-    fn execute(&self, transfers: &[Transfer]) -> anyhow::Result<BTreeMap<u64, u64>> {
+    /// The balances that the transfers leave, from those that the store holds, and how many of them moved coins.
+    fn execute(&self, transfers: &[Transfer]) -> anyhow::Result<(BTreeMap<u64, u64>, u64)> {
         let mut touched: BTreeMap<u64, u64> = transfers.iter().flat_map(|t| [(t.from, 0), (t.to, 0)]).collect();
         let keys: Vec<_> = touched.keys().map(|&account| self.chain.account_key(account)).collect();
         let values = self.db.multi_get(&keys)?;
         for ((balance, value), key) in touched.values_mut().zip(values).zip(&keys) {
             *balance = parse_balance(&value.with_context(|| format!("{key} is missing"))?)?;
         }
-        transfers.iter().for_each(|transfer| transfer.apply(&mut touched));
-        Ok(touched)
+        let moved = transfers.iter().filter(|transfer| transfer.apply(&mut touched) > 0).count();
+        Ok((touched, moved as u64))
     }
 
     fn random_transfer(&mut self) -> Transfer {
@@ -84,11 +90,12 @@ impl<'a> Node<'a> {
 }
 
 impl Transfer {
-    /// Moves the amount, or what the sender has if that is less.
-    fn apply(self, ledger: &mut impl Ledger) {
+    /// Moves the amount, or what the sender has if that is less, and tells how much that was.
+    fn apply(self, ledger: &mut impl Ledger) -> u64 {
         let amount = self.amount.min(*ledger.balance(self.from));
         *ledger.balance(self.from) -= amount;
         *ledger.balance(self.to) += amount;
+        amount
     }
 }
 

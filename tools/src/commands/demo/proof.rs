@@ -44,10 +44,7 @@ pub(super) fn supply(chain: Chain, node: &Node<'_>, db: &Database) -> anyhow::Re
 pub(super) fn old_height(chain: Chain, remembered: &Remembered, db: &Database) -> anyhow::Result<Proof> {
     let Remembered { height, balances } = remembered;
     check(chain, &db.snapshot_at(At::Height(*height))?, balances).with_context(|| format!("at height {height}"))?;
-    Ok(Proof {
-        what: "old height",
-        detail: format!("every balance at height {} is what it was then", units::count(*height)),
-    })
+    Ok(Proof { what: "old height", detail: format!("every balance at height {height} is what it was then") })
 }
 
 /// Blocks are taken back and others take their place.
@@ -65,7 +62,7 @@ pub(super) fn reorganisation(chain: Chain, node: &mut Node<'_>, db: &Database) -
     check(chain, &db.snapshot(), &node.expected).context("on the other branch")?;
     let detail = format!(
         "{REORGANISED_BLOCKS} blocks rolled back to height {}, every balance restored, another branch taken",
-        units::count(fork.height)
+        fork.height
     );
     Ok(Proof { what: "reorganisation", detail })
 }
@@ -85,9 +82,8 @@ pub(super) fn reopened(
     Ok(Proof {
         what: "closed, reopened",
         detail: format!(
-            "head {}, the same balances, now and at height {}",
-            units::count(head),
-            units::count(remembered.height)
+            "the newest block is {head}, and the balances are the same, there and at height {}",
+            remembered.height
         ),
     })
 }

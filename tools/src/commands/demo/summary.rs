@@ -25,13 +25,19 @@ struct Document<'a> {
     dir: &'a PathBuf,
     accounts: u64,
     supply: u64,
-    head: u64,
+    /// The newest block's.
+    height: u64,
     blocks: u64,
-    transactions: u64,
+    /// Transfers that moved coins: executed, and durable with their block's commit.
+    transfers: u64,
+    /// Keys that the blocks' commits wrote.
+    writes: u64,
     elapsed_seconds: f64,
-    tps: f64,
-    commit_latency_ms_p50: f64,
-    commit_latency_ms_p99: f64,
+    blocks_per_second: f64,
+    transfers_per_second: f64,
+    writes_per_second: f64,
+    block_commit_p50_ms: f64,
+    block_commit_p99_ms: f64,
     interrupted: bool,
     proofs: &'a [Proof],
     stats: &'a Stats,
@@ -48,13 +54,16 @@ impl Summary {
             dir: &self.dir,
             accounts: self.chain.accounts,
             supply: self.chain.supply,
-            head: self.head,
+            height: self.head,
             blocks: self.blocks.blocks,
-            transactions: self.blocks.transfers,
+            transfers: self.blocks.transfers,
+            writes: self.blocks.writes,
             elapsed_seconds: self.blocks.elapsed.as_secs_f64(),
-            tps: self.blocks.tps(),
-            commit_latency_ms_p50: latency_ms(0.50),
-            commit_latency_ms_p99: latency_ms(0.99),
+            blocks_per_second: self.blocks.per_second(self.blocks.blocks),
+            transfers_per_second: self.blocks.per_second(self.blocks.transfers),
+            writes_per_second: self.blocks.per_second(self.blocks.writes),
+            block_commit_p50_ms: latency_ms(0.50),
+            block_commit_p99_ms: latency_ms(0.99),
             interrupted: self.blocks.interrupted,
             proofs: &self.proofs,
             stats: &self.stats,
@@ -71,15 +80,25 @@ impl Summary {
             self.dir.display(),
             self.stats.shards.len()
         ))?;
-        out.properties(&[
-            ("blocks", format!("{}, from height {}", units::count(blocks.blocks), units::count(self.first_height))),
-            ("transactions", format!("{} in {}", units::count(blocks.transfers), units::duration(blocks.elapsed))),
-            ("TPS", units::count(blocks.tps() as u64)),
-            (
-                "block commit",
-                format!("p50 {}, p99 {}; on disk and atomic over all shards", latency(0.50), latency(0.99)),
+        let rate = |count| format!("{} a second", units::count(blocks.per_second(count) as u64));
+        let heights = match blocks.blocks {
+            0 => "none".to_owned(),
+            made => format!(
+                "{}, heights {} to {}, in {}",
+                units::count(made),
+                self.first_height,
+                self.first_height + made - 1,
+                units::duration(blocks.elapsed)
             ),
+        };
+        out.properties(&[
+            ("blocks", heights),
+            ("transfers", format!("{}: {}", units::count(blocks.transfers), rate(blocks.transfers))),
+            ("keys written", format!("{}: {}", units::count(blocks.writes), rate(blocks.writes))),
+            ("block commit", format!("p50 {}, p99 {}", latency(0.50), latency(0.99))),
         ])?;
+        out.line("\nA block is one commit: atomic over all shards, on disk before the next one begins.")?;
+        out.line("A transfer moved coins and counts once its block is on disk.")?;
         out.line("")?;
         let rows = self.stats.shards.iter().map(|shard| {
             vec![
@@ -94,12 +113,20 @@ impl Summary {
         for proof in &self.proofs {
             out.line(proof)?;
         }
+        let account = self.chain.account_key(42.min(self.chain.accounts - 1));
         let dir =
             if self.dir.as_os_str() == "./data" { String::new() } else { format!(" --dir {}", self.dir.display()) };
-        let account = self.chain.account_key(42.min(self.chain.accounts - 1));
         out.line("\nLook around:")?;
-        out.line(format_args!("  shingle status{dir}"))?;
-        out.line(format_args!("  shingle get {account}{dir}"))?;
-        out.line(format_args!("  shingle get {account} --at-height {}{dir}", self.first_height))
+        let old_height = self.first_height.min(self.head);
+        for (verb, what) in [
+            ("status".to_owned(), "the store as a whole"),
+            (format!("get {account}"), "what an account owns now"),
+            (format!("get {account} --at-height {old_height}"), "what it owned then"),
+            ("scan --prefix account/ --limit 5".to_owned(), "the first accounts"),
+            ("verify".to_owned(), "read everything, check every checksum"),
+        ] {
+            out.line(format_args!("  {:<48} {what}", format!("shingle {verb}{dir}")))?;
+        }
+        Ok(())
     }
 }
