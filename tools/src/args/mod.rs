@@ -1,15 +1,23 @@
 //! The command line, typed: what can be asked for. What it means is in `commands`.
 
 mod bench;
+mod curve;
 mod demo;
+mod load;
 mod number;
 mod store;
+mod workloads;
 
 pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
+pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
+pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
 pub(crate) use store::{
     AtArgs, DeleteArgs, GetArgs, NoStore, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs, StoreArgs,
     VerifyArgs,
+};
+pub(crate) use workloads::{
+    ColdArgs, HistoryArgs, HotArgs, KeyDistribution, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs, YcsbWorkload,
 };
 
 use clap::{Parser, Subcommand};
@@ -64,6 +72,6 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Take back every block above a height, for good.
     Rollback(RollbackArgs),
-    /// Measure, alone or against a tuned RocksDB in the same run.
+    /// Measure, alone or against other stores in the same run.
     Bench(BenchArgs),
 }

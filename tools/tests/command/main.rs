@@ -1,6 +1,9 @@
 //! The command as a user meets it: what it prints, where, and how it ends.
 
 mod bench;
+#[cfg(feature = "peers")]
+mod bench_peers;
+mod bench_workloads;
 mod demo;
 mod reading_and_writing;
 mod refusals;
