@@ -14,7 +14,7 @@ const UPDATES: u64 = 10_000;
 const VALUE: [u8; 100] = [7; 100];
 
 /// Memory that a shard with all keys takes, with room to spare.
-const OPTIONS: ShardOptions = ShardOptions { memory_hint_bytes: 64 << 20 };
+const OPTIONS: ShardOptions = ShardOptions { memory_hint_bytes: 64 << 20, row_cache: None };
 
 fn key(number: u64) -> [u8; 32] {
     let mut key = [0; 32];
