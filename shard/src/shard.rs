@@ -3,7 +3,7 @@
 use crate::backend::{Backend, Row};
 use crate::memtable::{EntryRef, Memory, Memtable, Shape, Written};
 use crate::row_cache::{Ask, RowCache};
-use crate::{Ops, Result, Version};
+use crate::{Hashed, Ops, Result, Version};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,6 +79,11 @@ impl Shard {
     /// before them.
     pub fn apply(&self, version: Version, ops: Ops<'_>) {
         self.memtable.apply(version, ops);
+    }
+
+    /// The same for what several versions write, oldest first: one call is faster than one for each.
+    pub fn apply_hashed<'a>(&self, versions: impl Iterator<Item = Hashed<'a>>) {
+        self.memtable.apply_hashed(versions);
     }
 
     /// The value of `key` at version `at`. `hash` is the key's [`key_hash`](crate::key_hash).

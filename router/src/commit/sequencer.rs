@@ -4,6 +4,7 @@ use super::{Commit, CommitHandle, Completion, Group, InFlight, Prepared};
 use crate::blocks::{Block, RolledBack, SealedBlock};
 use crate::core::Core;
 use crate::log::Kind;
+use crate::shards::Shards;
 use crate::{Error, Result};
 use shingle_shard::{KeyRange, Version};
 use std::collections::VecDeque;
@@ -27,6 +28,8 @@ pub(crate) struct Sequencer {
     /// Rollbacks that wait until nothing is in flight. Commits are not numbered meanwhile.
     pub(crate) rollbacks_waiting: usize,
     queue: VecDeque<Arc<Commit>>,
+    /// How long the queue must be for the log thread to be woken.
+    pub(crate) log_wakes_at: usize,
     pub(crate) in_flight: InFlight,
 }
 
@@ -44,8 +47,24 @@ pub(crate) struct ReadSet {
     pub(crate) at: Version,
     /// How many rollbacks the snapshot knew of.
     pub(crate) rollbacks_seen: usize,
-    pub(crate) keys: Vec<Vec<u8>>,
+    pub(crate) keys: Vec<ReadKey>,
     pub(crate) ranges: Vec<KeyRange>,
+}
+
+/// A key that a transaction has seen, and where it lives.
+#[derive(Debug)]
+pub(crate) struct ReadKey {
+    pub(crate) key: Vec<u8>,
+    pub(crate) hash: u64,
+    pub(crate) shard: usize,
+}
+
+impl ReadKey {
+    pub(crate) fn new(shards: &Shards, key: Vec<u8>) -> Self {
+        let route = shards.route(&key);
+        let (hash, shard) = (route.key_hash, route.shard.number());
+        ReadKey { key, hash, shard }
+    }
 }
 
 impl Sequencer {
@@ -58,6 +77,7 @@ impl Sequencer {
             rollback_head: None,
             rollbacks_waiting: 0,
             queue: VecDeque::new(),
+            log_wakes_at: 1,
             in_flight: InFlight::default(),
         }
     }
@@ -158,6 +178,11 @@ impl Sequencer {
         self.next_version
     }
 
+    /// How many commits wait for the log thread.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.lifecycle == Lifecycle::Closing
     }
@@ -184,17 +209,16 @@ impl Core {
         Ok(())
     }
 
-    /// Refuses a transaction whose reads are no longer true: something that it saw was written after its snapshot.
+    /// Refuses a transaction whose reads are no longer true: something that it saw was written after its snapshot, and after the version through
+    /// which that was [checked](Core::validate_visible) already.
     ///
-    /// 1. Commits in flight are asked before the shards: a commit leaves the former only when it is in the latter.
+    /// 1. Commits in flight are asked before the shards: a commit leaves the former only when it is visible in the latter.
     /// 2. The lock is held until the transaction has its own number, so that nothing can come between.
     pub(crate) fn validate(&self, sequencer: &mut Sequencer, reads: &ReadSet, checked: Version) -> Result<()> {
         self.check_kept(reads.at, reads.rollbacks_seen)?;
         sequencer.check_rollback(reads.at)?;
-        if let Some(key) =
-            reads.keys.iter().find(|key| sequencer.in_flight.written_after(self.shards.route(key).key_hash, checked))
-        {
-            return Err(self.conflict(Error::Conflict { key: key.clone() }));
+        if let Some(read) = reads.keys.iter().find(|read| sequencer.in_flight.written_after(read.hash, checked)) {
+            return Err(self.conflict(Error::Conflict { key: read.key.clone() }));
         }
         if let Some(range) = reads.ranges.iter().find(|range| sequencer.in_flight.range_written_after(range, checked)) {
             return Err(self.conflict(Error::RangeConflict { range: range.to_string() }));
@@ -202,22 +226,22 @@ impl Core {
         self.validate_in_shards(reads, checked)
     }
 
-    /// Validates a transaction so old that the shards' memory no longer answers for it, before the lock is taken: it may read the disk. Returns
-    /// the version through which nothing is left to check.
-    pub(crate) fn validate_old(&self, reads: &ReadSet) -> Result<Version> {
-        if self.shards.all().iter().all(|shard| shard.memory_floor() <= reads.at) {
-            return Ok(reads.at);
-        }
+    /// Validates a transaction against what is visible, before the lock is taken: few commits are left to check under it, most often none, and a
+    /// transaction so old that memory no longer answers for it may read the disk. Returns the version through which nothing is left to check.
+    pub(crate) fn validate_visible(&self, reads: &ReadSet) -> Result<Version> {
         let visible = self.visible();
         self.validate_in_shards(reads, reads.at)?;
-        Ok(visible)
+        Ok(visible.max(reads.at))
     }
 
+    /// The shards hold nothing visible that was written after the newest version.
     fn validate_in_shards(&self, reads: &ReadSet, after: Version) -> Result<()> {
-        for key in &reads.keys {
-            let route = self.shards.route(key);
-            if route.shard.written_after(key, route.key_hash, after)? {
-                return Err(self.conflict(Error::Conflict { key: key.clone() }));
+        if self.visible() <= after {
+            return Ok(());
+        }
+        for read in &reads.keys {
+            if self.shards.all()[read.shard].written_after(&read.key, read.hash, after)? {
+                return Err(self.conflict(Error::Conflict { key: read.key.clone() }));
             }
         }
         for range in &reads.ranges {

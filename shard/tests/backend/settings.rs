@@ -159,3 +159,37 @@ fn keys_are_found_after_any_number_that_are_not_there() {
         }
     }
 }
+
+/// Whatever the filter of the whole instance knows by then: its thread has just begun to read, and runs come in beside it.
+#[test]
+fn every_row_is_found_from_the_moment_of_opening_on() {
+    let directory = Directory::new();
+    let key = |version: u64, i: u64| (i * 1000 + version).to_be_bytes();
+    let write = |backend: &RocksBackend, version: u64| {
+        let keys: Vec<_> = (0..20_000).map(|i| key(version, i)).collect();
+        let rows = keys.iter().map(|key| (&key[..], version, Some(&key[..])));
+        backend.apply(&TestRun::of(rows), version, EPOCH).expect("sound");
+    };
+    let check = |backend: &RocksBackend, versions: std::ops::RangeInclusive<u64>, step: usize| {
+        for version in versions {
+            for i in (0..20_000).step_by(step) {
+                let row = backend.get(&key(version, i), u64::MAX).expect("sound");
+                assert_eq!(row.expect("written before").version, version, "key {i}");
+            }
+        }
+        assert_eq!(backend.get(&key(999, 5), u64::MAX).expect("sound"), None);
+    };
+    write(&directory.create().expect("a new directory"), 1);
+    for version in 2..=8 {
+        let backend = directory.open().expect("it was closed");
+        std::thread::scope(|scope| {
+            scope.spawn(|| check(&backend, 1..=version - 1, 7));
+            scope.spawn(|| check(&backend, 1..=version - 1, 5));
+            scope.spawn(|| {
+                write(&backend, version);
+                check(&backend, version..=version, 3);
+            });
+        });
+        check(&backend, 1..=version, 11);
+    }
+}

@@ -27,6 +27,9 @@ pub(super) const WRITE_BUFFERS: u32 = 4;
 /// The part of the cache that holds rows; the rest holds blocks.
 const ROW_CACHE_PART: u64 = 3;
 
+/// Within what a shell allows a process by default.
+const OPEN_FILES: u32 = 1000;
+
 pub(super) struct Shingle {
     db: Database,
     config: Config,
@@ -39,7 +42,8 @@ impl Shingle {
             DurabilityArg::Buffered => Durability::Buffered,
         };
         let row_cache_size = options.cache / ROW_CACHE_PART;
-        let mut config = Config { durability, row_cache_size, ..Config::default() };
+        // What is advised for this load, but for the sizes: those are the same for every store.
+        let mut config = Config { durability, row_cache_size, ..Config::extreme() };
         if opening.long_log_bytes.is_some() {
             config.flush.interval_secs = 0;
             config.flush.blocks_per_flush = 0;
@@ -49,6 +53,7 @@ impl Shingle {
         rocks.max_write_buffer_number = WRITE_BUFFERS;
         rocks.block_cache_size = options.cache - row_cache_size;
         rocks.max_background_jobs = options.jobs as u32;
+        rocks.max_open_files = OPEN_FILES;
         let db = Database::builder(dir).shards(shards as usize).config(config.clone()).open()?;
         Ok(Shingle { db, config })
     }

@@ -26,6 +26,7 @@ mod meta;
 mod metadata;
 mod open;
 mod options;
+mod presence;
 mod read;
 mod retract;
 mod row;
@@ -43,6 +44,7 @@ use crate::{Error, KeyRange, Order, Result, Version};
 use iterators::IteratorPool;
 use meta::Meta;
 use metadata::VersionsOptions;
+use presence::Presence;
 use rocksdb::{ColumnFamily, DB, Options, WaitForCompactOptions};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -52,6 +54,8 @@ use std::sync::atomic::AtomicU64;
 /// One RocksDB instance below one shard.
 pub struct RocksBackend {
     path: PathBuf,
+    /// Before `db`: its thread reads there.
+    presence: Presence,
     db: Arc<DB>,
     meta: Meta,
     /// The lowest version to which anything was retracted since opening: the rows of higher ones may be gone before their changes.

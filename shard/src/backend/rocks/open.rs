@@ -9,6 +9,7 @@ use super::layout::{CHANGES, META, VERSIONS, current_file};
 use super::meta::{Identity, Meta, Witness};
 use super::metadata::VersionsOptions;
 use super::options::RocksOptions;
+use super::presence::Presence;
 use super::read;
 use super::shared::RocksShared;
 use crate::{Error, Result};
@@ -57,8 +58,10 @@ pub(super) fn open(
     let db = Arc::new(db);
     let meta = Meta::open(&db, path, identity, mode == Mode::Create)?;
     ingest::prepare_dir(path)?;
+    let presence = Presence::open(&db, shared);
     let pool = |purpose| IteratorPool::new(&db, path.into(), purpose);
     let backend = RocksBackend {
+        presence,
         points: pool(Purpose::Points),
         rows: pool(Purpose::Rows),
         changes: pool(Purpose::Changes),
