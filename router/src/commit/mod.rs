@@ -16,6 +16,7 @@ mod in_flight;
 mod pipeline;
 mod prepare;
 mod sequencer;
+mod validate;
 
 pub use handle::CommitHandle;
 pub(crate) use handle::Completion;
@@ -24,7 +25,8 @@ pub(crate) use pipeline::Pipeline;
 #[cfg(test)]
 pub(crate) use pipeline::needs_sync;
 pub(crate) use prepare::Prepared;
-pub(crate) use sequencer::{Lifecycle, ReadKey, ReadSet, Sequencer};
+pub(crate) use sequencer::{Lifecycle, Sequencer};
+pub(crate) use validate::{ReadKey, ReadSet};
 
 use crate::Result;
 use crate::core::Core;
