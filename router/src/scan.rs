@@ -6,8 +6,10 @@ use shingle_shard::backend::{Page, PageLimit};
 use shingle_shard::{KeyRange, Order, Shard};
 use std::ops::Bound;
 
-/// The first page of a shard: most scans are short.
-const FIRST_PAGE_ROWS: usize = 32;
+/// The first pages of all shards together hold about this many rows: most scans are short.
+const FIRST_ROWS: usize = 128;
+/// And of one shard, unless it is alone.
+const FIRST_PAGE_ROWS: usize = 16;
 /// Later pages double up to this many rows.
 const PAGE_ROWS_MAX: usize = 4096;
 /// And hold about this many bytes at the most.
@@ -38,6 +40,8 @@ struct Cursor {
     shard: usize,
     page: Page,
     next: usize,
+    /// The next row's first eight key bytes: most comparisons need no more.
+    word: u64,
     page_rows: usize,
 }
 
@@ -51,20 +55,36 @@ impl Scan {
         if self.rest.is_empty() {
             return None;
         }
-        let end = match order {
-            Order::Ascending => &mut self.front,
-            Order::Descending => &mut self.back,
+        let (end, other) = match order {
+            Order::Ascending => (&mut self.front, &self.back),
+            Order::Descending => (&mut self.back, &self.front),
         };
-        let item = end.next(&self.snapshot, &self.rest);
+        // Pages lie within what was left when they were fetched: only the other end can have come closer since.
+        let may_meet = other.cursors.is_some();
+        let item = end.next(&self.snapshot, &self.rest).filter(|item| match item {
+            Ok((key, _)) => !may_meet || self.rest.contains(key),
+            Err(_) => true,
+        });
         match &item {
             Some(Ok((key, _))) => match order {
-                Order::Ascending => self.rest.start = Bound::Excluded(key.clone()),
-                Order::Descending => self.rest.end = Bound::Excluded(key.clone()),
+                Order::Ascending => exclude(&mut self.rest.start, key),
+                Order::Descending => exclude(&mut self.rest.end, key),
             },
             Some(Err(_)) | None => self.rest = KeyRange { start: Bound::Unbounded, end: Bound::Excluded(Vec::new()) },
         }
         item
     }
+}
+
+/// Moves `bound` to behind `key`, in the memory that it has.
+fn exclude(bound: &mut Bound<Vec<u8>>, key: &[u8]) {
+    let mut excluded = match std::mem::replace(bound, Bound::Unbounded) {
+        Bound::Included(bound) | Bound::Excluded(bound) => bound,
+        Bound::Unbounded => Vec::new(),
+    };
+    excluded.clear();
+    excluded.extend_from_slice(key);
+    *bound = Bound::Excluded(excluded);
 }
 
 impl Iterator for Scan {
@@ -88,37 +108,60 @@ impl End {
         let order = self.order;
         let cursors = self.cursors.get_or_insert_with(|| {
             let holding = snapshot.core().shards.holding(rest);
-            holding.iter().map(|shard| Cursor::new(shard.number())).collect()
+            let page_rows = (FIRST_ROWS / holding.len().max(1)).max(FIRST_PAGE_ROWS);
+            holding.iter().map(|shard| Cursor::new(shard.number(), page_rows)).collect()
         });
-        for cursor in cursors.iter_mut() {
-            if let Err(error) = cursor.fill(&shards[cursor.shard], snapshot, rest, order) {
-                return Some(Err(error));
+        let mut first: Option<usize> = None;
+        for index in 0..cursors.len() {
+            let cursor = &mut cursors[index];
+            if cursor.next >= cursor.page.len() {
+                if cursor.page.finished {
+                    continue;
+                }
+                if let Err(error) = cursor.fill(&shards[cursor.shard], snapshot, rest, order) {
+                    return Some(Err(error));
+                }
+                if cursor.page.is_empty() {
+                    continue;
+                }
+            }
+            if first.is_none_or(|first| cursors[index].comes_before(&cursors[first], order)) {
+                first = Some(index);
             }
         }
-        let first = cursors.iter_mut().filter(|cursor| cursor.key().is_some()).min_by(|a, b| {
-            let by_key = a.key().cmp(&b.key());
-            if order == Order::Ascending { by_key } else { by_key.reverse() }
-        })?;
-        let row = first.page.get(first.next)?;
-        if !rest.contains(row.key) {
-            return None;
-        }
+        let cursor = &mut cursors[first?];
+        let row = cursor.page.get(cursor.next)?;
         let item = (row.key.to_vec(), row.value.unwrap_or_default().to_vec());
-        first.next += 1;
+        cursor.advance_to(cursor.next + 1);
         Some(Ok(item))
     }
 }
 
 impl Cursor {
-    fn new(shard: usize) -> Self {
-        Cursor { shard, page: Page::default(), next: 0, page_rows: FIRST_PAGE_ROWS }
+    fn new(shard: usize, page_rows: usize) -> Self {
+        Cursor { shard, page: Page::default(), next: 0, word: 0, page_rows }
     }
 
     fn key(&self) -> Option<&[u8]> {
         self.page.get(self.next).map(|row| row.key)
     }
 
-    /// Fetches the next page if the last one is used up.
+    fn comes_before(&self, other: &Cursor, order: Order) -> bool {
+        let by_key = self.word.cmp(&other.word).then_with(|| self.key().cmp(&other.key()));
+        if order == Order::Ascending { by_key.is_lt() } else { by_key.is_gt() }
+    }
+
+    fn advance_to(&mut self, next: usize) {
+        self.next = next;
+        let mut word = [0; 8];
+        if let Some(key) = self.key() {
+            let bytes = key.len().min(word.len());
+            word[..bytes].copy_from_slice(&key[..bytes]);
+        }
+        self.word = u64::from_be_bytes(word);
+    }
+
+    /// Fetches the next page once the last one is used up.
     fn fill(&mut self, shard: &Shard, snapshot: &Snapshot, rest: &KeyRange, order: Order) -> Result<()> {
         while self.next >= self.page.len() && !self.page.finished {
             // What follows the last row of this shard: the other shards may not be as far.
@@ -132,7 +175,7 @@ impl Cursor {
             let limit = PageLimit { rows: self.page_rows, bytes: PAGE_BYTES_MAX };
             shard.scan(&range, snapshot.version(), order, limit, &mut self.page)?;
             snapshot.check()?;
-            self.next = 0;
+            self.advance_to(0);
             self.page_rows = (self.page_rows * 2).min(PAGE_ROWS_MAX);
         }
         Ok(())

@@ -147,12 +147,6 @@ impl Shard {
         Ok(self.backend.get(key, Version::MAX)?.is_some_and(|row| row.version > after))
     }
 
-    /// The version from which on memory alone answers [`Shard::written_after`].
-    #[must_use]
-    pub fn memory_floor(&self) -> Version {
-        self.memtable.evicted_through()
-    }
-
     /// Ends the active segment. The newest version must be complete.
     pub fn seal(&self) {
         self.memtable.seal();

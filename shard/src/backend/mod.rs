@@ -100,6 +100,11 @@ impl Page {
         self.bytes.len()
     }
 
+    /// Drops the tombstones.
+    pub(crate) fn drop_tombstones(&mut self) {
+        self.rows.retain(|row| row.value_end.is_some());
+    }
+
     /// Empties the page for reuse.
     pub fn clear(&mut self) {
         self.bytes.clear();
