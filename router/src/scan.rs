@@ -32,6 +32,8 @@ pub struct Scan {
 struct End {
     order: Order,
     cursors: Option<Vec<Cursor>>,
+    /// The cursor whose row was returned last.
+    returned: Option<usize>,
 }
 
 /// The rows that one shard has handed over, and how far they are read.
@@ -47,33 +49,48 @@ struct Cursor {
 
 impl Scan {
     pub(crate) fn new(snapshot: Snapshot, range: KeyRange) -> Self {
-        let end = |order| End { order, cursors: None };
+        let end = |order| End { order, cursors: None, returned: None };
         Scan { snapshot, rest: range, front: end(Order::Ascending), back: end(Order::Descending) }
     }
 
-    fn step(&mut self, order: Order) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
-        if self.rest.is_empty() {
+    /// The next key and its value, without a copy. As [`Iterator::next`] otherwise.
+    pub fn next_row(&mut self) -> Option<Result<(&[u8], &[u8])>> {
+        self.step(Order::Ascending)
+    }
+
+    /// The last key and its value, without a copy. As [`DoubleEndedIterator::next_back`] otherwise.
+    pub fn next_row_back(&mut self) -> Option<Result<(&[u8], &[u8])>> {
+        self.step(Order::Descending)
+    }
+
+    fn step(&mut self, order: Order) -> Option<Result<(&[u8], &[u8])>> {
+        let Scan { snapshot, rest, front, back } = self;
+        if rest.is_empty() {
             return None;
         }
         let (end, other) = match order {
-            Order::Ascending => (&mut self.front, &self.back),
-            Order::Descending => (&mut self.back, &self.front),
+            Order::Ascending => (front, back),
+            Order::Descending => (back, front),
         };
         // Pages lie within what was left when they were fetched: only the other end can have come closer since.
         let may_meet = other.cursors.is_some();
-        let item = end.next(&self.snapshot, &self.rest).filter(|item| match item {
-            Ok((key, _)) => !may_meet || self.rest.contains(key),
+        let row = end.next(snapshot, rest).filter(|row| match row {
+            Ok((key, _)) => !may_meet || rest.contains(key),
             Err(_) => true,
         });
-        match &item {
+        match &row {
             Some(Ok((key, _))) => match order {
-                Order::Ascending => exclude(&mut self.rest.start, key),
-                Order::Descending => exclude(&mut self.rest.end, key),
+                Order::Ascending => exclude(&mut rest.start, key),
+                Order::Descending => exclude(&mut rest.end, key),
             },
-            Some(Err(_)) | None => self.rest = KeyRange { start: Bound::Unbounded, end: Bound::Excluded(Vec::new()) },
+            Some(Err(_)) | None => *rest = KeyRange { start: Bound::Unbounded, end: Bound::Excluded(Vec::new()) },
         }
-        item
+        row
     }
+}
+
+fn owned((key, value): (&[u8], &[u8])) -> (Vec<u8>, Vec<u8>) {
+    (key.to_vec(), value.to_vec())
 }
 
 /// Moves `bound` to behind `key`, in the memory that it has.
@@ -91,19 +108,19 @@ impl Iterator for Scan {
     type Item = Result<(Vec<u8>, Vec<u8>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step(Order::Ascending)
+        self.next_row().map(|row| row.map(owned))
     }
 }
 
 impl DoubleEndedIterator for Scan {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.step(Order::Descending)
+        self.next_row_back().map(|row| row.map(owned))
     }
 }
 
 impl End {
     /// The next row of all shards that still lies in `rest`.
-    fn next(&mut self, snapshot: &Snapshot, rest: &KeyRange) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
+    fn next(&mut self, snapshot: &Snapshot, rest: &KeyRange) -> Option<Result<(&[u8], &[u8])>> {
         let shards = snapshot.core().shards.all();
         let order = self.order;
         let cursors = self.cursors.get_or_insert_with(|| {
@@ -111,6 +128,9 @@ impl End {
             let page_rows = (FIRST_ROWS / holding.len().max(1)).max(FIRST_PAGE_ROWS);
             holding.iter().map(|shard| Cursor::new(shard.number(), page_rows)).collect()
         });
+        if let Some(cursor) = self.returned.take().and_then(|returned| cursors.get_mut(returned)) {
+            cursor.advance_to(cursor.next + 1);
+        }
         let mut first: Option<usize> = None;
         for index in 0..cursors.len() {
             let cursor = &mut cursors[index];
@@ -129,11 +149,9 @@ impl End {
                 first = Some(index);
             }
         }
-        let cursor = &mut cursors[first?];
-        let row = cursor.page.get(cursor.next)?;
-        let item = (row.key.to_vec(), row.value.unwrap_or_default().to_vec());
-        cursor.advance_to(cursor.next + 1);
-        Some(Ok(item))
+        self.returned = first;
+        let cursor = &cursors[first?];
+        cursor.page.get(cursor.next).map(|row| Ok((row.key, row.value.unwrap_or_default())))
     }
 }
 

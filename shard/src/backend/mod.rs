@@ -100,6 +100,13 @@ impl Page {
         self.bytes.len()
     }
 
+    /// Makes room at once for as much as a short page takes.
+    pub(crate) fn reserve(&mut self, limit: PageLimit) {
+        let rows = limit.rows.min(64);
+        self.rows.reserve(rows);
+        self.bytes.reserve(limit.bytes.min(rows * 160));
+    }
+
     /// Drops the tombstones.
     pub(crate) fn drop_tombstones(&mut self) {
         self.rows.retain(|row| row.value_end.is_some());

@@ -146,10 +146,11 @@ impl Reader for Snapshot {
     }
 }
 
-fn scan(rows: Scan, limit: usize, each: &mut dyn FnMut(&[u8], &[u8])) -> anyhow::Result<()> {
-    for row in rows.take(limit) {
+fn scan(mut rows: Scan, limit: usize, each: &mut dyn FnMut(&[u8], &[u8])) -> anyhow::Result<()> {
+    for _ in 0..limit {
+        let Some(row) = rows.next_row() else { break };
         let (key, value) = row?;
-        each(&key, &value);
+        each(key, value);
     }
     Ok(())
 }

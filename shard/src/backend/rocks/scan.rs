@@ -19,6 +19,7 @@ pub(super) fn scan(
     page: &mut Page,
 ) -> Result<()> {
     page.clear();
+    page.reserve(limit);
     if range.is_empty() {
         page.finished = true;
         return Ok(());
