@@ -7,6 +7,7 @@
 mod admission;
 mod batch;
 mod blocks;
+mod checkpoint;
 mod commit;
 mod core;
 mod create;
@@ -26,6 +27,7 @@ mod options;
 mod recovery;
 mod rollback;
 mod scan;
+mod sealed;
 mod shards;
 mod slot;
 mod snapshot;
@@ -39,6 +41,10 @@ mod workers;
 
 pub use batch::{Batch, Durability};
 pub use blocks::{Block, SealedBlock};
+pub use checkpoint::{
+    Checkpoint, CheckpointFile, CheckpointProgress, CheckpointReport, CheckpointStats, FileDamage, RestoreOptions, Restored,
+    checkpoint_files, checkpoint_path, checkpoints, delete_checkpoint, restore, verify_checkpoint,
+};
 pub use commit::CommitHandle;
 pub use error::{Error, ErrorKind, Result};
 pub use feed::{Change, ChangeFeed, Diff, Difference};

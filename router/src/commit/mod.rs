@@ -146,6 +146,7 @@ impl Core {
         }
         self.leave(group);
         self.flusher.applied(self, group);
+        self.checkpoints.applied(self, group);
     }
 
     /// Writes a group into the memtables. The boundary is held meanwhile, so that no shard seals half a version.

@@ -17,6 +17,7 @@ macro_rules! failpoint {
 mod apply;
 mod change_part;
 mod changes;
+mod checkpoint;
 mod error;
 mod file_checksum;
 mod ingest;
@@ -87,6 +88,19 @@ impl RocksBackend {
     /// Opens the instance at `path`. Refuses a directory that is empty, another store's or another shard's.
     pub fn open(path: &Path, identity: &Identity, options: &RocksOptions, shared: &RocksShared) -> Result<Self> {
         open::open(path, identity, options, shared, open::Mode::Open)
+    }
+
+    /// Makes the instance at `path`, which is `from` and nobody has open, say that it is `to`: a copy that becomes a part of another store. If
+    /// it is cut short, the instance is either.
+    pub fn rename(
+        path: &Path,
+        from: &Identity,
+        to: &Identity,
+        options: &RocksOptions,
+        shared: &RocksShared,
+    ) -> Result<()> {
+        let backend = open::open(path, from, options, shared, open::Mode::Open)?;
+        meta::rename(&backend.db, path, to)
     }
 
     /// The instance's directory.
@@ -163,6 +177,10 @@ impl Backend for RocksBackend {
         change: &mut dyn FnMut(Version, &[u8]) -> Result<()>,
     ) -> Result<()> {
         verify::verify(self, row, change)
+    }
+
+    fn checkpoint(&self, target: &Path) -> Result<()> {
+        checkpoint::checkpoint(self, target)
     }
 
     fn stats(&self) -> BackendStats {
