@@ -107,3 +107,16 @@ impl Database {
         shingle_router::restore(checkpoint.as_ref(), target.as_ref(), options, progress)
     }
 }
+
+/// Repair.
+impl Database {
+    /// Examines the store in `dir`, which nobody has open: shard by shard, the log and the block index. What is damaged in a shard is given to RocksDB's own repair,
+    /// on a copy, and the result is verified. Says which is the newest checkpoint that is sound, if anything is damaged. Of the store itself nothing
+    /// is changed. `progress` is told what is being looked at.
+    ///
+    /// # Errors
+    /// No store, or one that is open; a full disk; I/O. What is wrong with the store is in the report.
+    pub fn repair(dir: impl AsRef<Path>, progress: &dyn Fn(&str)) -> Result<shingle_router::RepairReport> {
+        shingle_router::repair(dir.as_ref(), progress)
+    }
+}

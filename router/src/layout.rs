@@ -124,6 +124,13 @@ pub(crate) fn part_beside(shard: &Path, checkpoint: &str) -> PathBuf {
     shard.with_file_name(name).join(checkpoint)
 }
 
+/// Where the copy of a shard lies that is examined and repaired: beside the shard, on the same disk.
+pub(crate) fn repair_beside(shard: &Path) -> PathBuf {
+    let mut name = shard.file_name().unwrap_or_default().to_owned();
+    name.push(".repair");
+    shard.with_file_name(name)
+}
+
 /// The name of a shard's directory.
 pub(crate) fn shard_name(number: usize) -> String {
     format!("{number:03}")

@@ -220,3 +220,34 @@ fn directories(store_dir: &Path) -> Result<Vec<(String, PathBuf)>> {
     }
     Ok(found)
 }
+
+/// The files that the manifest `text` names, were all of them below one directory.
+///
+/// # Errors
+/// A damaged manifest.
+pub fn parse_checkpoint(text: &[u8]) -> Result<Vec<CheckpointFile>> {
+    let manifest = CheckpointManifest::parse(Path::new("CHECKPOINT"), text)?.in_one_place();
+    let file = |file| {
+        let name = manifest.path(Path::new(""), file);
+        CheckpointFile { path: name.clone(), name, bytes: file.bytes, xxh3: file.xxh3.clone() }
+    };
+    Ok(manifest.files.iter().map(file).collect())
+}
+
+/// Makes a checkpoint of the files in `dir`, which are durable and those that the manifest `text` names; but not yet their names.
+///
+/// # Errors
+/// A damaged manifest; I/O.
+pub fn complete_checkpoint(dir: &Path, text: &[u8]) -> Result<Checkpoint> {
+    let manifest = CheckpointManifest::parse(&CheckpointLayout { dir }.manifest(), text)?.in_one_place();
+    let mut dirs: Vec<_> = manifest.files.iter().filter_map(|file| Some(manifest.path(dir, file).parent()?.to_owned())).collect();
+    dirs.sort();
+    dirs.dedup();
+    for below in &dirs {
+        durable::sync_dir(below)?;
+        durable::create_dir_all(below).map_err(|error| Error::io("sync", below, error))?;
+    }
+    durable::create_dir_all(dir).map_err(|error| Error::io("sync", dir, error))?;
+    manifest.store(dir)?;
+    Ok(Checkpoint::new(dir, &manifest))
+}

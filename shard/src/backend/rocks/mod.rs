@@ -28,6 +28,7 @@ mod metadata;
 mod open;
 mod options;
 mod read;
+mod repair;
 mod retract;
 mod row;
 mod scan;
@@ -101,6 +102,12 @@ impl RocksBackend {
     ) -> Result<()> {
         let backend = open::open(path, from, options, shared, open::Mode::Open)?;
         meta::rename(&backend.db, path, to)
+    }
+
+    /// Runs RocksDB's own repair on the instance at `path`, a copy that nobody has open, and refuses what that has made unless nothing is known to be lost.
+    /// Whether the rest is right, only [`Backend::verify`] tells.
+    pub fn repair(path: &Path, options: &RocksOptions, shared: &RocksShared) -> Result<()> {
+        repair::repair(path, &shared.instance(options))
     }
 
     /// The instance's directory.
