@@ -146,6 +146,10 @@ with! {
     with_keep_recent_versions(flush.keep_recent_versions: u64);
     /// Sets `flush.flush_on_start`.
     with_flush_on_start(flush.flush_on_start: bool);
+    /// Sets `checkpoint.snapshot_interval`.
+    with_snapshot_interval(checkpoint.snapshot_interval: u64);
+    /// Sets `checkpoint.keep_recent`.
+    with_keep_recent(checkpoint.keep_recent: u64);
     /// Sets `log.segment_bytes`.
     with_log_segment_bytes(log.segment_bytes: u64);
     /// Sets `log.buffered_sync_ms`.

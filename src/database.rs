@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Every method may be called from any thread. Readers never wait for a writer.
 #[derive(Clone, Debug)]
 pub struct Database {
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
 }
 
 /// Opening and closing.

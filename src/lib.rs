@@ -38,16 +38,21 @@
 //! ```
 
 mod builder;
+mod checkpoints;
 mod config;
 mod database;
+#[cfg(feature = "object-store")]
+pub mod transfer;
 
 pub use builder::Builder;
-pub use config::{Compression, Config, ConfigError, FlushConfig, LogConfig, Preset, RocksOptions};
+pub use config::{CheckpointConfig, Compression, Config, ConfigError, FlushConfig, LogConfig, Preset, RocksOptions};
 pub use database::Database;
 pub use shingle_router::{
-    At, Batch, Block, Change, ChangeFeed, CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FlushStats,
-    Flushed, Isolation, KeyRange, LogStats, Recovery, RecoveryCut, Result, RoutingKey, Scan, SealedBlock, ShardStats,
-    ShardVerified, Snapshot, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
+    At, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
+    CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FileDamage, FlushStats, Flushed, Isolation, KeyRange,
+    LogStats, Recovery, RecoveryCut, RepairReport, RestoreOptions, Restored, Result, RoutingKey, Scan, SealedBlock,
+    ShardDiagnosis, ShardRepair, ShardStats, ShardVerified, Snapshot, Stats, Transaction, TransactionScan,
+    VerifyProgress, VerifyReport, Version,
 };
 
 /// The code of the README compiles.

@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile, SealedBlock};
+use crate::checkpoint::Checkpoints;
 use crate::commit::{Pipeline, Sequencer};
 use crate::flush::Flusher;
 use crate::health::Health;
@@ -24,7 +25,7 @@ use std::time::Instant;
 
 /// One open store.
 ///
-/// Lock order: `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a time.
+/// Lock order: `checkpoints`, then `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a time.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) options: Options,
@@ -47,6 +48,7 @@ pub(crate) struct Core {
     pub(crate) rollbacks: Rollbacks,
     pub(crate) admission: Admission,
     pub(crate) flusher: Flusher,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) health: Health,
     pub(crate) counters: Counters,
     pub(crate) recovery: Recovery,

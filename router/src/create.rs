@@ -63,7 +63,7 @@ pub(crate) fn create(layout: &Layout<'_>, options: OpenOptions) -> Result<Store>
     open_locked(layout, lock, options)
 }
 
-fn new_manifest(layout: &Layout<'_>, options: &OpenOptions, shards: usize) -> Result<Manifest> {
+pub(crate) fn new_manifest(layout: &Layout<'_>, options: &OpenOptions, shards: usize) -> Result<Manifest> {
     let slots = options.slots.unwrap_or(SLOTS_DEFAULT);
     let shard_dir = |number: usize| match options.shard_dirs.as_slice() {
         [] => layout.shard(number),
@@ -82,7 +82,7 @@ fn new_manifest(layout: &Layout<'_>, options: &OpenOptions, shards: usize) -> Re
 }
 
 /// Removes what an attempt that was cut short has left.
-fn remove_left(layout: &Layout<'_>, left: Option<&Creating>) -> Result<()> {
+pub(crate) fn remove_left(layout: &Layout<'_>, left: Option<&Creating>) -> Result<()> {
     let Some(left) = left else { return Ok(()) };
     for dir in left.dirs(layout.dir).filter(|dir| dir.exists()) {
         fs::remove_dir_all(&dir).map_err(|error| Error::io("remove", &dir, error))?;
@@ -94,7 +94,7 @@ fn remove_left(layout: &Layout<'_>, left: Option<&Creating>) -> Result<()> {
 }
 
 /// Refuses places that hold anything. If no attempt has `left` anything, the store's own directory must hold nothing else either.
-fn check_free(layout: &Layout<'_>, manifest: &Manifest, left: Option<&Creating>) -> Result<()> {
+pub(crate) fn check_free(layout: &Layout<'_>, manifest: &Manifest, left: Option<&Creating>) -> Result<()> {
     let mut places = manifest.shard_dirs(layout.dir);
     places.push(manifest.log_dir(layout.dir));
     for place in &places {

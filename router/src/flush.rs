@@ -324,7 +324,7 @@ impl Core {
     }
 
     /// A version is applied a moment before it is published, and its block is in the index only then.
-    fn wait_until_published(&self, version: Version) -> Result<()> {
+    pub(crate) fn wait_until_published(&self, version: Version) -> Result<()> {
         let mut sequencer = self.sequencer.lock();
         while self.visible() < version {
             self.health.check()?;

@@ -7,6 +7,7 @@
 mod admission;
 mod batch;
 mod blocks;
+mod checkpoint;
 mod commit;
 mod core;
 mod create;
@@ -24,8 +25,10 @@ mod manifest;
 mod open;
 mod options;
 mod recovery;
+mod repair;
 mod rollback;
 mod scan;
+mod sealed;
 mod shards;
 mod slot;
 mod snapshot;
@@ -39,6 +42,11 @@ mod workers;
 
 pub use batch::{Batch, Durability};
 pub use blocks::{Block, SealedBlock};
+pub use checkpoint::{
+    Checkpoint, CheckpointFile, CheckpointProgress, CheckpointReport, CheckpointStats, FileDamage, RestoreOptions,
+    Restored, checkpoint_files, checkpoint_path, checkpoints, complete_checkpoint, delete_checkpoint, parse_checkpoint,
+    restore, verify_checkpoint,
+};
 pub use commit::CommitHandle;
 pub use error::{Error, ErrorKind, Result};
 pub use feed::{Change, ChangeFeed, Diff, Difference};
@@ -47,6 +55,7 @@ pub use log::{LogStats, Recover};
 pub use open::{OpenOptions, SHARDS_DEFAULT};
 pub use options::Options;
 pub use recovery::{Recovery, RecoveryCut};
+pub use repair::{RepairReport, ShardDiagnosis, ShardRepair, repair};
 pub use scan::Scan;
 pub use shingle_shard::{KeyRange, Version};
 pub use slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX};

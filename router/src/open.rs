@@ -2,6 +2,7 @@
 
 use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile};
+use crate::checkpoint::{Checkpoints, remove_unfinished};
 use crate::commit::{Pipeline, Sequencer};
 use crate::core::{Core, Disk};
 use crate::creating::Creating;
@@ -159,6 +160,7 @@ impl Store {
             rollbacks: Rollbacks::default(),
             admission: Admission::default(),
             flusher: Flusher::new(),
+            checkpoints: Checkpoints::default(),
             health: Health::default(),
             counters: Counters::default(),
             recovery: Recovery::default(),
@@ -171,6 +173,8 @@ impl Store {
 pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions) -> Result<Store> {
     let flush_on_start = options.router.flush_on_start;
     let store = Store::start(recover(layout, lock, options)?)?;
+    // A store opens without: what cannot be removed now, because its disk is missing for instance, goes with the next checkpoint.
+    let _removed_later = remove_unfinished(layout.dir);
     if flush_on_start {
         store.flush()?;
     }
@@ -229,6 +233,7 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         blocks: RwLock::new(blocks),
         admission: Admission::default(),
         flusher: Flusher::new(),
+        checkpoints: Checkpoints::default(),
         health: Health::default(),
         counters: Counters::default(),
         recovery: Recovery::new(recovered, commits),

@@ -29,6 +29,10 @@ pub struct Options {
     pub blocks_per_flush: Option<u64>,
     /// Whether everything is flushed when the store is opened.
     pub flush_on_start: bool,
+    /// A checkpoint is made after this many blocks; `None`: none is by itself.
+    pub checkpoint_interval: Option<u64>,
+    /// How many of those checkpoints are kept.
+    pub checkpoints_kept: usize,
 }
 
 impl Default for Options {
@@ -45,6 +49,8 @@ impl Default for Options {
             flush_interval: Some(Duration::from_secs(60)),
             blocks_per_flush: Some(100),
             flush_on_start: false,
+            checkpoint_interval: None,
+            checkpoints_kept: 10,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Figures of an open store.
 
+use crate::checkpoint::CheckpointStats;
 use crate::commit::Group;
 use crate::core::Core;
 use crate::flush::FlushStats;
@@ -72,6 +73,8 @@ pub struct Stats {
     pub oldest_snapshot: Option<Version>,
     /// What flushes have written.
     pub flush: FlushStats,
+    /// What the checkpoints of this opening were.
+    pub checkpoints: CheckpointStats,
     /// What opening the store has found in its log.
     pub recovery: Recovery,
 }
@@ -151,6 +154,7 @@ impl Core {
             open_snapshots: open_snapshots as u64,
             oldest_snapshot,
             flush: self.flusher.stats(),
+            checkpoints: self.checkpoints.stats(),
             recovery: self.recovery.clone(),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::batch::Batch;
 use crate::blocks::{Block, SealedBlock};
+use crate::checkpoint::{Checkpoint, CheckpointProgress, Checkpoints};
 use crate::commit::{CommitHandle, Lifecycle, Pipeline, Prepared};
 use crate::core::Core;
 use crate::feed::{ChangeFeed, Diff};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 const FLUSH_THREAD: &str = "shingle-flush";
+const CHECKPOINT_THREAD: &str = "shingle-checkpoint";
 
 type ThreadBody = fn(&Arc<Core>);
 
@@ -31,9 +33,19 @@ pub struct Store {
 impl Store {
     pub(crate) fn start(core: Core) -> Result<Store> {
         let store = Store { core: Arc::new(core), threads: Mutex::default() };
-        let threads: [(&str, ThreadBody); 3] =
-            [("shingle-log", Pipeline::run_log), ("shingle-apply", Pipeline::run_apply), (FLUSH_THREAD, Flusher::run)];
+        let threads: [(&str, ThreadBody); 4] = [
+            // First: it may wait for any of the others.
+            (CHECKPOINT_THREAD, Checkpoints::run),
+            ("shingle-log", Pipeline::run_log),
+            ("shingle-apply", Pipeline::run_apply),
+            (FLUSH_THREAD, Flusher::run),
+        ];
         for (name, body) in threads {
+            if name == CHECKPOINT_THREAD
+                && (store.core.disk.is_none() || store.core.options.checkpoint_interval.is_none())
+            {
+                continue;
+            }
             let core = Arc::clone(&store.core);
             let thread = std::thread::Builder::new()
                 .name(name.into())
@@ -153,6 +165,30 @@ impl Store {
         self.core.verify(progress)
     }
 
+    /// Makes a checkpoint of the newest version, under a name of its own. Commits go on meanwhile; flushes and rollbacks wait for a part of it.
+    ///
+    /// # Errors
+    /// A name that no checkpoint can have, or that one has; a store in memory; a full disk; I/O.
+    pub fn checkpoint(&self, name: &str, progress: &(dyn Fn(CheckpointProgress) + Sync)) -> Result<Checkpoint> {
+        self.core.create_checkpoint(name, progress)
+    }
+
+    /// The checkpoints, oldest first.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn checkpoints(&self) -> Result<Vec<Checkpoint>> {
+        self.core.list_checkpoints()
+    }
+
+    /// Deletes a checkpoint.
+    ///
+    /// # Errors
+    /// No such checkpoint; I/O.
+    pub fn delete_checkpoint(&self, name: &str) -> Result<()> {
+        self.core.delete_checkpoint(name)
+    }
+
     /// The newest block.
     #[must_use]
     pub fn head(&self) -> Option<SealedBlock> {
@@ -211,6 +247,7 @@ impl Store {
         if threads.is_empty() {
             return Ok(());
         }
+        self.core.checkpoints.stop();
         self.core.sequencer.lock().lifecycle = Lifecycle::Closing;
         self.core.pipeline.queued.notify_all();
         for thread in threads.drain(..) {

@@ -107,6 +107,6 @@ impl Core {
     }
 }
 
-fn pair_hash(version: Version, key: &[u8]) -> u64 {
+pub(crate) fn pair_hash(version: Version, key: &[u8]) -> u64 {
     xxh3_64_with_seed(key, version)
 }

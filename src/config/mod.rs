@@ -1,6 +1,7 @@
 //! The settings of a store: by builder, by file, or from a preset.
 
 mod bounds;
+mod checkpoint;
 mod error;
 mod file;
 mod flush;
@@ -9,6 +10,7 @@ mod preset;
 #[cfg(test)]
 mod tests;
 
+pub use checkpoint::CheckpointConfig;
 pub use error::ConfigError;
 pub use flush::FlushConfig;
 pub use log::LogConfig;
@@ -63,6 +65,8 @@ pub struct Config {
     pub flush: FlushConfig,
     /// The commit log.
     pub log: LogConfig,
+    /// Checkpoints by the number of blocks.
+    pub checkpoint: CheckpointConfig,
 }
 
 impl Default for Config {
@@ -73,6 +77,7 @@ impl Default for Config {
             rocksdb: RocksOptions::default(),
             flush: FlushConfig::default(),
             log: LogConfig::default(),
+            checkpoint: CheckpointConfig::default(),
         }
     }
 }
@@ -144,6 +149,8 @@ impl Config {
             flush_interval: Some(self.flush.interval_secs).filter(|&secs| secs > 0).map(Duration::from_secs),
             blocks_per_flush: Some(self.flush.blocks_per_flush).filter(|&blocks| blocks > 0),
             flush_on_start: self.flush.flush_on_start,
+            checkpoint_interval: Some(self.checkpoint.snapshot_interval).filter(|&blocks| blocks > 0),
+            checkpoints_kept: self.checkpoint.keep_recent as usize,
         }
     }
 
@@ -155,6 +162,7 @@ impl Config {
         bounds::check("row_cache_size", "bytes", 0..=16 << 40, self.row_cache_size)?;
         self.rocksdb.validate()?;
         self.flush.validate()?;
-        self.log.validate()
+        self.log.validate()?;
+        self.checkpoint.validate()
     }
 }

@@ -19,6 +19,8 @@ fn every_bound_is_enforced() {
         ("flush.interval_secs", |c, v| c.flush.interval_secs = v, 0, 86_400),
         ("flush.blocks_per_flush", |c, v| c.flush.blocks_per_flush = v, 0, 1_000_000),
         ("flush.keep_recent_versions", |c, v| c.flush.keep_recent_versions = v, 0, 1_000_000_000),
+        ("checkpoint.snapshot_interval", |c, v| c.checkpoint.snapshot_interval = v, 0, 1_000_000_000),
+        ("checkpoint.keep_recent", |c, v| c.checkpoint.keep_recent = v, 1, 10_000),
         ("log.segment_bytes", |c, v| c.log.segment_bytes = v, 1 << 20, 4 << 30),
         ("log.buffered_sync_ms", |c, v| c.log.buffered_sync_ms = v, 1, 60_000),
         ("log.batch_bytes_max", |c, v| c.log.batch_bytes_max = v, 64 << 10, 1 << 30),

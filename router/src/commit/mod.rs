@@ -141,6 +141,7 @@ impl Core {
         self.pipeline.published.notify_all();
         self.leave(group);
         self.flusher.applied(self, group);
+        self.checkpoints.applied(self, group);
         awaited
     }
 

@@ -10,8 +10,9 @@ mod rocks;
 pub use memory::MemoryBackend;
 pub use rocks::{Compression, Identity, OptionError, RocksBackend, RocksOptions, RocksShared};
 
-use crate::{KeyRange, Order, Result, Version};
+use crate::{Error, KeyRange, Order, Result, Version};
 use std::fmt::Debug;
+use std::path::Path;
 
 /// One version of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +176,14 @@ pub trait Backend: Debug + Send + Sync + 'static {
         row: &mut dyn FnMut(RowRef<'_>) -> Result<()>,
         change: &mut dyn FnMut(Version, &[u8]) -> Result<()>,
     ) -> Result<()>;
+
+    /// Makes an instance of its own in the new directory `target`, of what this one holds at a moment during the call. Files that never
+    /// change are shared, as hard links, where the file system allows it. Runs and retractions must be kept away meanwhile.
+    ///
+    /// An engine without files refuses with [`Error::NoFiles`].
+    fn checkpoint(&self, target: &Path) -> Result<()> {
+        Err(Error::NoFiles { path: target.into() })
+    }
 
     /// How the engine is doing.
     fn stats(&self) -> BackendStats;

@@ -1,17 +1,24 @@
 //! The command line, typed: what can be asked for. What it means is in `commands`.
 
 mod bench;
+mod checkpoint;
 mod curve;
 mod demo;
 mod load;
 mod number;
+mod repair;
 mod store;
 mod workloads;
 
 pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
+pub(crate) use checkpoint::{
+    CheckpointAction, CheckpointArgs, CreateArgs, DeleteCheckpointArgs, DirArgs, ExportArgs, ImportArgs, ListArgs,
+    NamedArgs, RestoreArgs,
+};
 pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
 pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
+pub(crate) use repair::RepairArgs;
 pub(crate) use store::{
     AtArgs, DeleteArgs, GetArgs, NoStore, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs, StoreArgs,
     VerifyArgs,
@@ -72,6 +79,10 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Take back every block above a height, for good.
     Rollback(RollbackArgs),
+    /// Make, list, verify, restore, delete, export and import checkpoints.
+    Checkpoint(CheckpointArgs),
+    /// Say what is damaged, shard by shard, and what brings it back; the store itself is not changed.
+    Repair(RepairArgs),
     /// Measure, alone or against other stores in the same run.
     Bench(BenchArgs),
 }

@@ -78,11 +78,7 @@ impl Meta {
                     return Err(Error::Foreign { path: path.into(), what: identity.difference(&found) });
                 }
             }
-            None if create => {
-                write(db, path, IDENTITY_KEY, &identity.encode())?;
-                // From the log into a file with a checksum, which the manifest names: it stays when the log is lost.
-                db.flush().map_err(|e| classify(path, &e))?;
-            }
+            None if create => rename(db, path, identity)?,
             None => {
                 return Err(Error::Foreign {
                     path: path.into(),
@@ -146,6 +142,13 @@ impl Meta {
         }
         Ok(())
     }
+}
+
+/// Writes the identity, in place of any other.
+pub(super) fn rename(db: &DB, path: &Path, identity: &Identity) -> Result<()> {
+    write(db, path, IDENTITY_KEY, &identity.encode())?;
+    // From the log into a file with a checksum, which the manifest names: it stays when the log is lost.
+    db.flush().map_err(|e| classify(path, &e))
 }
 
 fn damaged(path: &Path, what: &str) -> Error {

@@ -17,6 +17,7 @@ macro_rules! failpoint {
 mod apply;
 mod change_part;
 mod changes;
+mod checkpoint;
 mod error;
 mod file_checksum;
 mod ingest;
@@ -28,6 +29,7 @@ mod open;
 mod options;
 mod presence;
 mod read;
+mod repair;
 mod retract;
 mod row;
 mod scan;
@@ -91,6 +93,25 @@ impl RocksBackend {
     /// Opens the instance at `path`. Refuses a directory that is empty, another store's or another shard's.
     pub fn open(path: &Path, identity: &Identity, options: &RocksOptions, shared: &RocksShared) -> Result<Self> {
         open::open(path, identity, options, shared, open::Mode::Open)
+    }
+
+    /// Makes the instance at `path`, which is `from` and nobody has open, say that it is `to`: a copy that becomes a part of another store. If
+    /// it is cut short, the instance is either.
+    pub fn rename(
+        path: &Path,
+        from: &Identity,
+        to: &Identity,
+        options: &RocksOptions,
+        shared: &RocksShared,
+    ) -> Result<()> {
+        let backend = open::open(path, from, options, shared, open::Mode::Open)?;
+        meta::rename(&backend.db, path, to)
+    }
+
+    /// Runs RocksDB's own repair on the instance at `path`, a copy that nobody has open, and refuses what that has made unless nothing is known to be lost.
+    /// Whether the rest is right, only [`Backend::verify`] tells.
+    pub fn repair(path: &Path, options: &RocksOptions, shared: &RocksShared) -> Result<()> {
+        repair::repair(path, &shared.instance(options))
     }
 
     /// The instance's directory.
@@ -167,6 +188,10 @@ impl Backend for RocksBackend {
         change: &mut dyn FnMut(Version, &[u8]) -> Result<()>,
     ) -> Result<()> {
         verify::verify(self, row, change)
+    }
+
+    fn checkpoint(&self, target: &Path) -> Result<()> {
+        checkpoint::checkpoint(self, target)
     }
 
     fn stats(&self) -> BackendStats {
