@@ -42,12 +42,12 @@ mod config;
 mod database;
 
 pub use builder::Builder;
-pub use config::{Compression, Config, ConfigError, FlushConfig, LogConfig, Preset, RocksOptions};
+pub use config::{Compression, Config, ConfigError, FlushConfig, LogConfig, Preset, PruneConfig, RocksOptions};
 pub use database::Database;
 pub use shingle_router::{
     At, Batch, Block, Change, ChangeFeed, CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FlushStats,
-    Flushed, Isolation, KeyRange, LogStats, Recovery, RecoveryCut, Result, RoutingKey, Scan, SealedBlock, ShardStats,
-    ShardVerified, Snapshot, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
+    Flushed, Isolation, KeyRange, LogStats, OpenSnapshots, PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned,
+    Recovery, RecoveryCut, Result, Retention, RoutingKey, Scan, SealedBlock, ShardStats, ShardVerified, Snapshot, Space, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
 };
 
 /// The code of the README compiles.

@@ -12,6 +12,7 @@ use crate::lock::StoreLock;
 use crate::log::{Log, LogOptions, Recover};
 use crate::manifest::Manifest;
 use crate::options::Options;
+use crate::prune::Pruner;
 use crate::recovery::{Recovery, Replay, Replayed};
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
@@ -159,6 +160,7 @@ impl Store {
             rollbacks: Rollbacks::default(),
             admission: Admission::default(),
             flusher: Flusher::new(),
+            pruner: Pruner::default(),
             health: Health::default(),
             counters: Counters::default(),
             recovery: Recovery::default(),
@@ -229,6 +231,7 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         blocks: RwLock::new(blocks),
         admission: Admission::default(),
         flusher: Flusher::new(),
+            pruner: Pruner::default(),
         health: Health::default(),
         counters: Counters::default(),
         recovery: Recovery::new(recovered, commits),

@@ -1,6 +1,7 @@
 //! How a store behaves while it is open. Nothing here is recorded in the store.
 
 use crate::Durability;
+use crate::prune::Retention;
 use crate::log::SEGMENT_BYTES_DEFAULT;
 use std::time::Duration;
 
@@ -29,6 +30,38 @@ pub struct Options {
     pub blocks_per_flush: Option<u64>,
     /// Whether everything is flushed when the store is opened.
     pub flush_on_start: bool,
+    /// What is pruned, and when.
+    pub prune: PruneSettings,
+}
+
+/// What the store prunes by itself, and what no pruning touches.
+#[derive(Clone, Debug)]
+pub struct PruneSettings {
+    /// Whether the store prunes by itself.
+    pub background: bool,
+    /// What it keeps then.
+    pub retention: Retention,
+    /// The time from one pruning to the next.
+    pub interval: Duration,
+    /// It prunes once the newest version is this far above the floor.
+    pub version_threshold: u64,
+    /// Whether the first pruning begins when the store is opened, and not an interval later.
+    pub prune_on_start: bool,
+    /// The newest block stays so many blocks above the floor, so that a rollback can take as many back.
+    pub reorg_window_blocks: u64,
+}
+
+impl Default for PruneSettings {
+    fn default() -> Self {
+        PruneSettings {
+            background: false,
+            retention: Retention::versions_per_key(10),
+            interval: Duration::from_secs(60),
+            version_threshold: 1000,
+            prune_on_start: false,
+            reorg_window_blocks: 64,
+        }
+    }
 }
 
 impl Default for Options {
@@ -45,6 +78,7 @@ impl Default for Options {
             flush_interval: Some(Duration::from_secs(60)),
             blocks_per_flush: Some(100),
             flush_on_start: false,
+            prune: PruneSettings::default(),
         }
     }
 }

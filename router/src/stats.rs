@@ -3,12 +3,17 @@
 use crate::commit::Group;
 use crate::core::Core;
 use crate::flush::FlushStats;
+use crate::prune::PruneStats;
+use crate::snapshot::OpenSnapshots;
 use crate::log::LogStats;
 use crate::recovery::Recovery;
 use shingle_shard::Version;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// Versions with open snapshots that the figures name.
+const OLDEST_SNAPSHOTS: usize = 10;
 
 /// What is counted since the store was opened.
 #[derive(Debug, Default)]
@@ -70,8 +75,12 @@ pub struct Stats {
     pub open_snapshots: u64,
     /// The version of the oldest open snapshot.
     pub oldest_snapshot: Option<Version>,
+    /// The oldest versions at which snapshots are open, at most ten: they hold pruning back.
+    pub oldest_snapshots: Vec<OpenSnapshots>,
     /// What flushes have written.
     pub flush: FlushStats,
+    /// What prunings have removed, and how far they are.
+    pub prune: PruneStats,
     /// What opening the store has found in its log.
     pub recovery: Recovery,
 }
@@ -150,7 +159,9 @@ impl Core {
             memory_wait_micros: count(&self.counters.memory_wait_micros),
             open_snapshots: open_snapshots as u64,
             oldest_snapshot,
+            oldest_snapshots: self.snapshots.oldest(OLDEST_SNAPSHOTS),
             flush: self.flusher.stats(),
+            prune: self.pruner.stats(),
             recovery: self.recovery.clone(),
         }
     }

@@ -6,6 +6,7 @@ use crate::commit::{CommitHandle, Lifecycle, Pipeline, Prepared};
 use crate::core::Core;
 use crate::feed::{ChangeFeed, Diff};
 use crate::flush::{Flushed, Flusher};
+use crate::prune::{PruneOptions, PruneProgress, Pruned, Pruner, Retention};
 use crate::snapshot::{At, Snapshot};
 use crate::stats::Stats;
 use crate::transaction::{Isolation, Transaction};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 const FLUSH_THREAD: &str = "shingle-flush";
+const PRUNE_THREAD: &str = "shingle-prune";
 
 type ThreadBody = fn(&Arc<Core>);
 
@@ -31,8 +33,12 @@ pub struct Store {
 impl Store {
     pub(crate) fn start(core: Core) -> Result<Store> {
         let store = Store { core: Arc::new(core), threads: Mutex::default() };
-        let threads: [(&str, ThreadBody); 3] =
-            [("shingle-log", Pipeline::run_log), ("shingle-apply", Pipeline::run_apply), (FLUSH_THREAD, Flusher::run)];
+        let threads: [(&str, ThreadBody); 4] = [
+            (PRUNE_THREAD, Pruner::run),
+            ("shingle-log", Pipeline::run_log),
+            ("shingle-apply", Pipeline::run_apply),
+            (FLUSH_THREAD, Flusher::run),
+        ];
         for (name, body) in threads {
             let core = Arc::clone(&store.core);
             let thread = std::thread::Builder::new()
@@ -126,6 +132,19 @@ impl Store {
         self.core.flush_all()
     }
 
+    /// Removes what a retention lets go, or counts it.
+    ///
+    /// # Errors
+    /// A retention that keeps nothing; a store that is closed, poisoned or cannot be flushed; damage; I/O.
+    pub fn prune(
+        &self,
+        retention: &Retention,
+        options: PruneOptions,
+        progress: &(dyn Fn(PruneProgress) + Sync),
+    ) -> Result<Pruned> {
+        self.core.prune(retention, options, progress)
+    }
+
     /// Lets the clock and the number of blocks start flushes, or not. Memory that runs full is flushed in any case.
     pub fn set_automatic_flush(&self, automatic: bool) {
         self.core.flusher.set_automatic(automatic);
@@ -211,6 +230,8 @@ impl Store {
         if threads.is_empty() {
             return Ok(());
         }
+        // First: it may wait for a flush, and that for the pipeline.
+        self.core.pruner.stop();
         self.core.sequencer.lock().lifecycle = Lifecycle::Closing;
         self.core.pipeline.queued.notify_all();
         for thread in threads.drain(..) {

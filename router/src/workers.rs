@@ -16,6 +16,8 @@ pub(crate) struct Workers {
     pub(crate) read: Pool,
     /// What reads or writes whole shards: flushes, verifications, rollbacks, recovery.
     pub(crate) upkeep: Pool,
+    /// Prunings: half the cores, for commits go on meanwhile.
+    pub(crate) prune: Pool,
 }
 
 impl Workers {
@@ -25,6 +27,7 @@ impl Workers {
             apply: Pool::new("shingle-applier", cores.min(shards))?,
             read: Pool::new("shingle-reader", cores)?,
             upkeep: Pool::new("shingle-upkeep", cores.min(shards))?,
+            prune: Pool::new("shingle-pruner", (cores / 2).clamp(1, shards))?,
         })
     }
 }

@@ -6,6 +6,7 @@ mod file;
 mod flush;
 mod log;
 mod preset;
+mod prune;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ pub use error::ConfigError;
 pub use flush::FlushConfig;
 pub use log::LogConfig;
 pub use preset::Preset;
+pub use prune::PruneConfig;
 pub use shingle_shard::backend::{Compression, RocksOptions};
 
 use serde::{Deserialize, Serialize};
@@ -61,6 +63,8 @@ pub struct Config {
     pub rocksdb: RocksOptions,
     /// When memory is handed to the disk.
     pub flush: FlushConfig,
+    /// Which versions go, and when.
+    pub prune: PruneConfig,
     /// The commit log.
     pub log: LogConfig,
 }
@@ -72,6 +76,7 @@ impl Default for Config {
             row_cache_size: 8 << 20,
             rocksdb: RocksOptions::default(),
             flush: FlushConfig::default(),
+            prune: PruneConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -144,6 +149,7 @@ impl Config {
             flush_interval: Some(self.flush.interval_secs).filter(|&secs| secs > 0).map(Duration::from_secs),
             blocks_per_flush: Some(self.flush.blocks_per_flush).filter(|&blocks| blocks > 0),
             flush_on_start: self.flush.flush_on_start,
+            prune: self.prune.settings(),
         }
     }
 
@@ -155,6 +161,7 @@ impl Config {
         bounds::check("row_cache_size", "bytes", 0..=16 << 40, self.row_cache_size)?;
         self.rocksdb.validate()?;
         self.flush.validate()?;
+        self.prune.validate()?;
         self.log.validate()
     }
 }
