@@ -47,7 +47,8 @@ pub use database::Database;
 pub use shingle_router::{
     At, Batch, Block, Change, ChangeFeed, CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FlushStats,
     Flushed, Isolation, KeyRange, LogStats, OpenSnapshots, PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned,
-    Recovery, RecoveryCut, Result, Retention, RoutingKey, Scan, SealedBlock, ShardStats, ShardVerified, Snapshot, Space, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
+    Recovery, RecoveryCut, Result, Retention, RoutingKey, Scan, SealedBlock, ShardStats, ShardVerified, Snapshot,
+    Space, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
 };
 
 /// The code of the README compiles.

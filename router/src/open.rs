@@ -231,7 +231,7 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         blocks: RwLock::new(blocks),
         admission: Admission::default(),
         flusher: Flusher::new(),
-            pruner: Pruner::default(),
+        pruner: Pruner::default(),
         health: Health::default(),
         counters: Counters::default(),
         recovery: Recovery::new(recovered, commits),

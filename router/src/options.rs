@@ -1,8 +1,8 @@
 //! How a store behaves while it is open. Nothing here is recorded in the store.
 
 use crate::Durability;
-use crate::prune::Retention;
 use crate::log::SEGMENT_BYTES_DEFAULT;
+use crate::prune::Retention;
 use std::time::Duration;
 
 /// Settings of the router; the `shingle` crate's `Config` documents, validates and fills them.

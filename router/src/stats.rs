@@ -3,10 +3,10 @@
 use crate::commit::Group;
 use crate::core::Core;
 use crate::flush::FlushStats;
-use crate::prune::PruneStats;
-use crate::snapshot::OpenSnapshots;
 use crate::log::LogStats;
+use crate::prune::PruneStats;
 use crate::recovery::Recovery;
+use crate::snapshot::OpenSnapshots;
 use shingle_shard::Version;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

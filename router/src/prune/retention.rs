@@ -45,7 +45,9 @@ impl Retention {
     pub(super) fn check(&self) -> Result<()> {
         for (what, number) in [("versions of a key", self.versions_per_key), ("blocks", self.blocks)] {
             if number == Some(0) {
-                return Err(Error::InvalidArgument { what: format!("a retention keeps at least 1 of the {what}; 0 was given") });
+                return Err(Error::InvalidArgument {
+                    what: format!("a retention keeps at least 1 of the {what}; 0 was given"),
+                });
             }
         }
         Ok(())

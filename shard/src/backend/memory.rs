@@ -217,11 +217,7 @@ impl Backend for MemoryBackend {
         Ok(())
     }
 
-    fn newest_changes(
-        &self,
-        after: Version,
-        visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>,
-    ) -> Result<()> {
+    fn newest_changes(&self, after: Version, visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()> {
         let state = self.state.read();
         let newest_first = state.changes.iter().rev().take_while(|(version, _)| *version > after);
         // Whoever breaks has seen enough.

@@ -178,11 +178,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     fn reclaim(&self) -> Result<()>;
 
     /// Hands the changes of versions above `after` to `visit`, the newest version first, until it breaks.
-    fn newest_changes(
-        &self,
-        after: Version,
-        visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>,
-    ) -> Result<()>;
+    fn newest_changes(&self, after: Version, visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()>;
 
     /// Reads everything and checks every checksum; hands every row of `versions` to `row` (by key, then version
     /// descending) and every entry of `changes` to `change` (by version, then key).

@@ -8,8 +8,8 @@ mod store;
 pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
 pub(crate) use demo::DemoArgs;
 pub(crate) use store::{
-    AtArgs, DeleteArgs, GetArgs, NoStore, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs, StoreArgs,
-    VerifyArgs,
+    AtArgs, DeleteArgs, GetArgs, KeepArgs, NoStore, PruneArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs,
+    StoreArgs, VerifyArgs,
 };
 
 use clap::{Parser, Subcommand};
@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Take back every block above a height, for good.
     Rollback(RollbackArgs),
+    /// Remove old versions for good, and give their space back.
+    Prune(PruneArgs),
     /// Measure, alone or against a tuned RocksDB in the same run.
     Bench(BenchArgs),
 }

@@ -3,6 +3,7 @@
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod get;
+pub(crate) mod prune;
 pub(crate) mod put;
 pub(crate) mod replay;
 pub(crate) mod rollback;

@@ -40,7 +40,9 @@ pub use meta::Identity;
 pub use options::{Compression, OptionError, RocksOptions};
 pub use shared::RocksShared;
 
-use crate::backend::{Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run};
+use crate::backend::{
+    Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
+};
 use crate::{Error, KeyRange, Order, Result, Version};
 use iterators::IteratorPool;
 use meta::Meta;
@@ -181,11 +183,7 @@ impl Backend for RocksBackend {
         reclaim::reclaim(self)
     }
 
-    fn newest_changes(
-        &self,
-        after: Version,
-        visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>,
-    ) -> Result<()> {
+    fn newest_changes(&self, after: Version, visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()> {
         prune::newest_changes(self, after, visit)
     }
 
