@@ -45,14 +45,17 @@ mod database;
 pub mod transfer;
 
 pub use builder::Builder;
-pub use config::{CheckpointConfig, Compression, Config, ConfigError, FlushConfig, LogConfig, Preset, RocksOptions};
+pub use config::{
+    CheckpointConfig, Compression, Config, ConfigError, FlushConfig, LogConfig, Preset, PruneConfig, RocksOptions,
+};
 pub use database::Database;
 pub use shingle_router::{
     At, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
     CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FileDamage, FlushStats, Flushed, Isolation, KeyRange,
-    LogStats, Recovery, RecoveryCut, RepairReport, RestoreOptions, Restored, Result, RoutingKey, Scan, SealedBlock,
-    ShardDiagnosis, ShardRepair, ShardStats, ShardVerified, Snapshot, Stats, Transaction, TransactionScan,
-    VerifyProgress, VerifyReport, Version,
+    LogStats, OpenSnapshots, PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Recovery, RecoveryCut,
+    RepairReport, RestoreOptions, Restored, Result, Retention, RoutingKey, Scan, SealedBlock, ShardDiagnosis,
+    ShardRepair, ShardStats, ShardVerified, Snapshot, Space, Stats, Transaction, TransactionScan, VerifyProgress,
+    VerifyReport, Version,
 };
 
 /// The code of the README compiles.

@@ -11,6 +11,7 @@ use crate::lock::StoreLock;
 use crate::log::Log;
 use crate::manifest::Manifest;
 use crate::options::Options;
+use crate::prune::Pruner;
 use crate::recovery::Recovery;
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
@@ -25,7 +26,8 @@ use std::time::Instant;
 
 /// One open store.
 ///
-/// Lock order: `checkpoints`, then `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a time.
+/// Lock order: `checkpoints`, then `pruner`'s lock, then `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a
+/// time; the open snapshots' lock may be taken behind that of `blocks`.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) options: Options,
@@ -49,6 +51,7 @@ pub(crate) struct Core {
     pub(crate) admission: Admission,
     pub(crate) flusher: Flusher,
     pub(crate) checkpoints: Checkpoints,
+    pub(crate) pruner: Pruner,
     pub(crate) health: Health,
     pub(crate) counters: Counters,
     pub(crate) recovery: Recovery,

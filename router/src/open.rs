@@ -13,6 +13,7 @@ use crate::lock::StoreLock;
 use crate::log::{Log, LogOptions, Recover};
 use crate::manifest::Manifest;
 use crate::options::Options;
+use crate::prune::Pruner;
 use crate::recovery::{Recovery, Replay, Replayed};
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
@@ -161,6 +162,7 @@ impl Store {
             admission: Admission::default(),
             flusher: Flusher::new(),
             checkpoints: Checkpoints::default(),
+            pruner: Pruner::default(),
             health: Health::default(),
             counters: Counters::default(),
             recovery: Recovery::default(),
@@ -234,6 +236,7 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         admission: Admission::default(),
         flusher: Flusher::new(),
         checkpoints: Checkpoints::default(),
+        pruner: Pruner::default(),
         health: Health::default(),
         counters: Counters::default(),
         recovery: Recovery::new(recovered, commits),

@@ -1,6 +1,7 @@
 //! Snapshots: the store as it was at one version, over all shards.
 
 use crate::core::Core;
+use crate::prune::Decision;
 use crate::scan::Scan;
 use crate::{Error, Result};
 use parking_lot::Mutex;
@@ -9,6 +10,7 @@ use shingle_shard::{KeyRange, Version};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// Below this many keys, a `multi_get` reads them one after the other: waking the workers costs more than it saves.
 const PARALLEL_KEYS_MIN: usize = 64;
@@ -33,8 +35,27 @@ pub enum At {
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     /// How many snapshots are open at each version. Pruning takes this lock to raise the floor, so that none slips below it.
-    open: Mutex<BTreeMap<Version, usize>>,
+    open: Mutex<BTreeMap<Version, OpenAt>>,
     floor: AtomicU64,
+}
+
+/// The snapshots that are open at one version.
+#[derive(Debug)]
+struct OpenAt {
+    count: usize,
+    /// Since when one or another was.
+    since: Instant,
+}
+
+/// Snapshots that are open at one version, and keep what they see from being pruned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct OpenSnapshots {
+    /// The version.
+    pub version: Version,
+    /// How many there are.
+    pub count: u64,
+    /// How long one or another has been open, in milliseconds.
+    pub open_ms: u64,
 }
 
 impl Snapshots {
@@ -50,14 +71,39 @@ impl Snapshots {
     /// How many snapshots are open, and the version of the oldest.
     pub(crate) fn count_and_oldest(&self) -> (usize, Option<Version>) {
         let open = self.open.lock();
-        (open.values().sum(), open.keys().next().copied())
+        (open.values().map(|at| at.count).sum(), open.keys().next().copied())
+    }
+
+    /// The oldest `most` versions at which snapshots are open.
+    pub(crate) fn oldest(&self, most: usize) -> Vec<OpenSnapshots> {
+        let open = self.open.lock();
+        let told = |(&version, at): (&Version, &OpenAt)| OpenSnapshots {
+            version,
+            count: at.count as u64,
+            open_ms: at.since.elapsed().as_millis() as u64,
+        };
+        open.iter().take(most).map(told).collect()
+    }
+
+    /// Has `decide` say where the floor goes, told the floor and the oldest open snapshot, and with `raise` puts it there.
+    pub(crate) fn decide_floor(
+        &self,
+        raise: bool,
+        decide: impl FnOnce(Version, Option<(Version, Instant)>) -> Decision,
+    ) -> Decision {
+        let open = self.open.lock();
+        let decision = decide(self.floor(), open.iter().next().map(|(version, at)| (*version, at.since)));
+        if raise {
+            self.floor.fetch_max(decision.floor, Ordering::AcqRel);
+        }
+        decision
     }
 
     /// The floor never passes the visible version, so the newest one can always be read.
     fn register_newest(&self, visible: impl FnOnce() -> Version) -> Version {
         let mut open = self.open.lock();
         let version = visible();
-        *open.entry(version).or_default() += 1;
+        enter(&mut open, version);
         version
     }
 
@@ -67,19 +113,23 @@ impl Snapshots {
         if version < floor {
             return Err(Error::Pruned { asked: version, floor });
         }
-        *open.entry(version).or_default() += 1;
+        enter(&mut open, version);
         Ok(version)
     }
 
     fn release(&self, version: Version) {
         let mut open = self.open.lock();
-        if let Some(count) = open.get_mut(&version) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(at) = open.get_mut(&version) {
+            at.count -= 1;
+            if at.count == 0 {
                 open.remove(&version);
             }
         }
     }
+}
+
+fn enter(open: &mut BTreeMap<Version, OpenAt>, version: Version) {
+    open.entry(version).or_insert_with(|| OpenAt { count: 0, since: Instant::now() }).count += 1;
 }
 
 /// The store at one version. It never changes, and it answers exactly or with an error: [`Error::RolledBack`] once a

@@ -5,11 +5,16 @@ use crate::commit::Group;
 use crate::core::Core;
 use crate::flush::FlushStats;
 use crate::log::LogStats;
+use crate::prune::PruneStats;
 use crate::recovery::Recovery;
+use crate::snapshot::OpenSnapshots;
 use shingle_shard::Version;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// Versions with open snapshots that the figures name.
+const OLDEST_SNAPSHOTS: usize = 10;
 
 /// What is counted since the store was opened.
 #[derive(Debug, Default)]
@@ -71,10 +76,14 @@ pub struct Stats {
     pub open_snapshots: u64,
     /// The version of the oldest open snapshot.
     pub oldest_snapshot: Option<Version>,
+    /// The oldest versions at which snapshots are open, at most ten: they hold pruning back.
+    pub oldest_snapshots: Vec<OpenSnapshots>,
     /// What flushes have written.
     pub flush: FlushStats,
     /// What the checkpoints of this opening were.
     pub checkpoints: CheckpointStats,
+    /// What prunings have removed, and how far they are.
+    pub prune: PruneStats,
     /// What opening the store has found in its log.
     pub recovery: Recovery,
 }
@@ -153,8 +162,10 @@ impl Core {
             memory_wait_micros: count(&self.counters.memory_wait_micros),
             open_snapshots: open_snapshots as u64,
             oldest_snapshot,
+            oldest_snapshots: self.snapshots.oldest(OLDEST_SNAPSHOTS),
             flush: self.flusher.stats(),
             checkpoints: self.checkpoints.stats(),
+            prune: self.pruner.stats(),
             recovery: self.recovery.clone(),
         }
     }

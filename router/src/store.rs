@@ -7,6 +7,7 @@ use crate::commit::{CommitHandle, Lifecycle, Pipeline, Prepared};
 use crate::core::Core;
 use crate::feed::{ChangeFeed, Diff};
 use crate::flush::{Flushed, Flusher};
+use crate::prune::{PruneOptions, PruneProgress, Pruned, Pruner, Retention};
 use crate::snapshot::{At, Snapshot};
 use crate::stats::Stats;
 use crate::transaction::{Isolation, Transaction};
@@ -19,6 +20,7 @@ use std::thread::JoinHandle;
 
 const FLUSH_THREAD: &str = "shingle-flush";
 const CHECKPOINT_THREAD: &str = "shingle-checkpoint";
+const PRUNE_THREAD: &str = "shingle-prune";
 
 type ThreadBody = fn(&Arc<Core>);
 
@@ -33,9 +35,10 @@ pub struct Store {
 impl Store {
     pub(crate) fn start(core: Core) -> Result<Store> {
         let store = Store { core: Arc::new(core), threads: Mutex::default() };
-        let threads: [(&str, ThreadBody); 4] = [
+        let threads: [(&str, ThreadBody); 5] = [
             // First: it may wait for any of the others.
             (CHECKPOINT_THREAD, Checkpoints::run),
+            (PRUNE_THREAD, Pruner::run),
             ("shingle-log", Pipeline::run_log),
             ("shingle-apply", Pipeline::run_apply),
             (FLUSH_THREAD, Flusher::run),
@@ -136,6 +139,19 @@ impl Store {
     /// A full disk, I/O: nothing is lost, the memtables stay.
     pub fn flush(&self) -> Result<Flushed> {
         self.core.flush_all()
+    }
+
+    /// Removes what a retention lets go, or counts it.
+    ///
+    /// # Errors
+    /// A retention that keeps nothing; a store that is closed, poisoned or cannot be flushed; damage; I/O.
+    pub fn prune(
+        &self,
+        retention: &Retention,
+        options: PruneOptions,
+        progress: &(dyn Fn(PruneProgress) + Sync),
+    ) -> Result<Pruned> {
+        self.core.prune(retention, options, progress)
     }
 
     /// Lets the clock and the number of blocks start flushes, or not. Memory that runs full is flushed in any case.
@@ -248,6 +264,8 @@ impl Store {
             return Ok(());
         }
         self.core.checkpoints.stop();
+        // First: it may wait for a flush, and that for the pipeline.
+        self.core.pruner.stop();
         self.core.sequencer.lock().lifecycle = Lifecycle::Closing;
         self.core.pipeline.queued.notify_all();
         for thread in threads.drain(..) {

@@ -17,6 +17,8 @@ pub(crate) struct Workers {
     pub(crate) read: Pool,
     /// What reads or writes whole shards: flushes, verifications, rollbacks, recovery.
     pub(crate) upkeep: Pool,
+    /// Prunings: half the cores, for commits go on meanwhile.
+    pub(crate) prune: Pool,
 }
 
 impl Workers {
@@ -27,6 +29,7 @@ impl Workers {
             apply: Pool::new("shingle-applier", (cores.min(shards) - 1).max(1), Rank::Awaited)?,
             read: Pool::new("shingle-reader", cores, Rank::Awaited)?,
             upkeep: Pool::new("shingle-upkeep", cores.min(shards), Rank::Background)?,
+            prune: Pool::new("shingle-pruner", (cores / 2).clamp(1, shards), Rank::Background)?,
         })
     }
 }

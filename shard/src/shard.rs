@@ -1,6 +1,6 @@
 //! One shard: versions in memory over versions in a backend.
 
-use crate::backend::{Backend, Row};
+use crate::backend::{Backend, PruneSlice, Row};
 use crate::memtable::{EntryRef, Memory, Memtable, Shape, Written};
 use crate::row_cache::{Ask, RowCache};
 use crate::{Hashed, Ops, Result, Version};
@@ -168,6 +168,13 @@ impl Shard {
     #[must_use]
     pub fn flushed_through(&self) -> Version {
         self.flushed_through.load(Ordering::Acquire)
+    }
+
+    /// Removes what a slice of a pruning names from the backend. Memory keeps its newest versions: no read that it would answer otherwise is allowed
+    /// below the floor, and what is flushed from now on lies above it.
+    pub fn prune(&self, slice: &PruneSlice, epoch: u64) -> Result<()> {
+        let _flushing = self.flushing.lock();
+        self.backend.remove(slice, epoch)
     }
 
     /// Removes every version above `keep`, from memory and for good from the backend, and returns how many rows went. The caller

@@ -7,6 +7,7 @@ mod file;
 mod flush;
 mod log;
 mod preset;
+mod prune;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ pub use error::ConfigError;
 pub use flush::FlushConfig;
 pub use log::LogConfig;
 pub use preset::Preset;
+pub use prune::PruneConfig;
 pub use shingle_shard::backend::{Compression, RocksOptions};
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +65,8 @@ pub struct Config {
     pub rocksdb: RocksOptions,
     /// When memory is handed to the disk.
     pub flush: FlushConfig,
+    /// Which versions go, and when.
+    pub prune: PruneConfig,
     /// The commit log.
     pub log: LogConfig,
     /// Checkpoints by the number of blocks.
@@ -76,6 +80,7 @@ impl Default for Config {
             row_cache_size: 8 << 20,
             rocksdb: RocksOptions::default(),
             flush: FlushConfig::default(),
+            prune: PruneConfig::default(),
             log: LogConfig::default(),
             checkpoint: CheckpointConfig::default(),
         }
@@ -151,6 +156,7 @@ impl Config {
             flush_on_start: self.flush.flush_on_start,
             checkpoint_interval: Some(self.checkpoint.snapshot_interval).filter(|&blocks| blocks > 0),
             checkpoints_kept: self.checkpoint.keep_recent as usize,
+            prune: self.prune.settings(),
         }
     }
 
@@ -162,6 +168,7 @@ impl Config {
         bounds::check("row_cache_size", "bytes", 0..=16 << 40, self.row_cache_size)?;
         self.rocksdb.validate()?;
         self.flush.validate()?;
+        self.prune.validate()?;
         self.log.validate()?;
         self.checkpoint.validate()
     }

@@ -1,5 +1,7 @@
 //! One store from its making to its end, operation by operation.
 
+mod prune;
+
 use super::oracle::{Oracle, Writes};
 use super::pool::{Pool, value};
 use super::reads::{self, View};
@@ -110,9 +112,11 @@ impl Run {
             890..930 => self.compare_changes(),
             930..950 => self.compare_diff(),
             950..985 => self.compare_blocks(),
-            985..992 => self.flush(),
-            992..996 => self.roll_back(),
-            996 => self.check_everything(),
+            985..989 => self.flush(),
+            989..992 => self.prune(),
+            992..995 => self.roll_back(),
+            995 => self.check_everything(),
+            996 => self.read_below_the_floor(),
             997 => self.sync(),
             _ if self.rng.random_ratio(1, 4) => self.reopen(),
             _ => {}
@@ -335,10 +339,12 @@ impl Run {
         self.ops += 1;
         match (self.db().snapshot_at(asked), expected) {
             (Ok(snapshot), Some(version)) => {
+                assert!(version >= self.oracle.floor, "{asked:?} was pruned");
                 assert_eq!(snapshot.version(), version, "{asked:?}");
                 let view = View::Snapshot(&snapshot);
                 self.ops += reads::check(&view, version, &self.oracle, &self.pool, &mut self.rng);
             }
+            (Err(error), Some(version)) if version < self.oracle.floor => assert_eq!(error.kind(), ErrorKind::Pruned),
             (Err(error), None) => {
                 assert!(
                     matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::RolledBack),
@@ -358,6 +364,10 @@ impl Run {
             assert_eq!(refused.kind(), ErrorKind::RolledBack);
             return;
         }
+        if after < self.oracle.floor {
+            assert_eq!(self.db().changes_since(after).expect_err("it was pruned").kind(), ErrorKind::Pruned);
+            return;
+        }
         let mut expected = self.oracle.changes(after, visible);
         for change in self.db().changes_since(after).expect("a retained version") {
             let Change { version, key, value } = change.expect("a sound store");
@@ -372,6 +382,10 @@ impl Run {
         else {
             return;
         };
+        if from.version.min(to.version) < self.oracle.floor {
+            assert_eq!(self.db().diff(from.height, to.height).expect_err("it was pruned").kind(), ErrorKind::Pruned);
+            return;
+        }
         let mut expected = self.oracle.diff(from.version, to.version);
         for difference in self.db().diff(from.height, to.height).expect("two heights that exist") {
             let Difference { key, before, after } = difference.expect("a sound store");
@@ -421,6 +435,10 @@ impl Run {
             return;
         };
         let block = *block;
+        if block.version < self.oracle.floor {
+            assert_eq!(self.db().rollback_to(block.height).expect_err("it was pruned").kind(), ErrorKind::Pruned);
+            return;
+        }
         let now = self.db().rollback_to(block.height).expect("a retained block");
         if self.oracle.visible == block.version {
             assert_eq!(now, block.version, "there was nothing to roll back");
@@ -451,7 +469,7 @@ impl Run {
         reads::check_all(&self.db().snapshot(), self.oracle.visible, &self.oracle);
         let report = self.db().verify(&|_| {}).expect("room on the disk");
         assert!(report.is_sound(), "{report:?}");
-        for block in self.oracle.blocks.iter().rev().take(3) {
+        for block in self.oracle.blocks.iter().rev().take(3).filter(|block| block.version >= self.oracle.floor) {
             let snapshot = self.db().snapshot_at(At::Height(block.height)).expect("a retained block");
             reads::check_all(&snapshot, block.version, &self.oracle);
         }
@@ -470,5 +488,6 @@ fn random_config(rng: &mut SmallRng) -> Config {
     config.flush.blocks_per_flush = *[1, 5, 100].choose(rng).expect("three steps");
     config.flush.keep_recent_versions = *[0, 10, 1000].choose(rng).expect("three windows");
     config.flush.flush_on_start = rng.random();
+    config.prune.reorg_window_blocks = *[0, 1, 5].choose(rng).expect("three windows");
     config
 }

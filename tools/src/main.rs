@@ -40,6 +40,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Rollback(args) => commands::rollback::run(args, out),
         Command::Checkpoint(args) => commands::checkpoint::run(args, out),
         Command::Repair(args) => commands::repair::run(args, out),
+        Command::Prune(args) => commands::prune::run(args, out),
         Command::Bench(args) => bench::run(args, out),
     };
     // What was printed before a failure is part of the answer.

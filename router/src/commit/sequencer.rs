@@ -140,6 +140,11 @@ impl Sequencer {
         }
     }
 
+    /// The version to which a rollback on its way goes back.
+    pub(crate) fn rolling_back_to(&self) -> Option<Version> {
+        self.rollback.filter(|rollback| self.in_flight.contains(rollback.at)).map(|rollback| rollback.keep)
+    }
+
     /// Takes back every commit that is not acknowledged.
     pub(crate) fn abandon(&mut self) -> Vec<Arc<Commit>> {
         self.queue.clear();

@@ -20,8 +20,8 @@ pub(crate) use demo::DemoArgs;
 pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
 pub(crate) use repair::RepairArgs;
 pub(crate) use store::{
-    AtArgs, DeleteArgs, GetArgs, NoStore, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs, StoreArgs,
-    VerifyArgs,
+    AtArgs, DeleteArgs, GetArgs, KeepArgs, NoStore, PruneArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs,
+    StoreArgs, VerifyArgs,
 };
 pub(crate) use workloads::{
     ColdArgs, HistoryArgs, HotArgs, KeyDistribution, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs, YcsbWorkload,
@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Checkpoint(CheckpointArgs),
     /// Say what is damaged, shard by shard, and what brings it back; the store itself is not changed.
     Repair(RepairArgs),
+    /// Remove old versions for good, and give their space back.
+    Prune(PruneArgs),
     /// Measure, alone or against other stores in the same run.
     Bench(BenchArgs),
 }

@@ -4,6 +4,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod get;
+pub(crate) mod prune;
 pub(crate) mod put;
 pub(crate) mod repair;
 pub(crate) mod replay;

@@ -6,6 +6,7 @@ use crate::units;
 use serde::Serialize;
 use shingle::{SealedBlock, Stats};
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -13,6 +14,16 @@ struct Status<'a> {
     head: Option<SealedBlock>,
     #[serde(flatten)]
     stats: &'a Stats,
+}
+
+/// The floor, and what keeps it where it is.
+fn floor(stats: &Stats) -> String {
+    let open = stats.oldest_snapshots.iter().map(|at| {
+        let age = units::duration(Duration::from_millis(at.open_ms));
+        format!("{} at version {}, for {age}", units::counted(at.count, "snapshot"), at.version)
+    });
+    let held = stats.prune.held_back.map(|hold| super::prune::reason(hold)).into_iter().chain(open);
+    std::iter::once(stats.floor.to_string()).chain(held).collect::<Vec<_>>().join("; held by ")
 }
 
 pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
@@ -43,7 +54,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         ("store", dir.display().to_string()),
         ("newest block", head),
         ("newest version", stats.version.to_string()),
-        ("oldest readable version", stats.floor.to_string()),
+        ("oldest readable version", floor(&stats)),
         ("rows", format!("{}, estimated, all versions counted", units::count(rows))),
         ("on disk", units::bytes(on_disk)),
         ("commit log", log),

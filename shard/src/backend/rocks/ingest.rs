@@ -97,6 +97,13 @@ impl<'a> Ingestion<'a> {
         self.added()
     }
 
+    /// Adds the deletion of all entries from `begin` to before `end`.
+    pub(super) fn delete_range(&mut self, begin: &[u8], end: &[u8]) -> Result<()> {
+        let path = &self.backend.path;
+        self.writer()?.delete_range(begin, end).map_err(|e| classify(path, &e))?;
+        self.added()
+    }
+
     /// Makes everything added visible and durable at once. Returns the bytes of the files.
     pub(super) fn ingest(mut self) -> Result<u64> {
         self.end_file()?;

@@ -115,6 +115,11 @@ impl Meta {
         self.set_mark(db, path, self.mark(), witness)
     }
 
+    /// Forgets the witness, durably: its row is about to go.
+    pub(super) fn release_witness(&self, db: &DB, path: &Path) -> Result<()> {
+        self.set_mark(db, path, self.mark(), None)
+    }
+
     fn set_mark(&self, db: &DB, path: &Path, mark: Version, witness: Option<Witness>) -> Result<()> {
         let mut current = self.witness.lock();
         if mark != self.mark() || witness != *current {

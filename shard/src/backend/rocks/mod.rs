@@ -28,7 +28,9 @@ mod metadata;
 mod open;
 mod options;
 mod presence;
+mod prune;
 mod read;
+mod reclaim;
 mod repair;
 mod retract;
 mod row;
@@ -41,7 +43,9 @@ pub use meta::Identity;
 pub use options::{Compression, OptionError, RocksOptions};
 pub use shared::RocksShared;
 
-use crate::backend::{Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, Row, RowRef, Run};
+use crate::backend::{
+    Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
+};
 use crate::{Error, KeyRange, Order, Result, Version};
 use iterators::IteratorPool;
 use meta::Meta;
@@ -49,6 +53,7 @@ use metadata::VersionsOptions;
 use presence::Presence;
 use rocksdb::{ColumnFamily, DB, Options, WaitForCompactOptions};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -62,6 +67,9 @@ pub struct RocksBackend {
     meta: Meta,
     /// The lowest version to which anything was retracted since opening: the rows of higher ones may be gone before their changes.
     retracted_to: AtomicU64,
+    /// The highest floor to which anything was pruned since opening: rows up to there may be gone before their changes.
+    pruned_to: AtomicU64,
+    reclaim: reclaim::Reclaim,
     points: IteratorPool,
     rows: IteratorPool,
     changes: IteratorPool,
@@ -180,6 +188,28 @@ impl Backend for RocksBackend {
 
     fn retract(&self, keep: Version, epoch: u64) -> Result<u64> {
         retract::retract(self, keep, epoch)
+    }
+
+    fn prunable(
+        &self,
+        floor: Version,
+        cursor: &mut PruneCursor,
+        changes_max: usize,
+        slice: &mut PruneSlice,
+    ) -> Result<()> {
+        prune::prunable(self, floor, cursor, changes_max, slice)
+    }
+
+    fn remove(&self, slice: &PruneSlice, epoch: u64) -> Result<()> {
+        prune::remove(self, slice, epoch)
+    }
+
+    fn reclaim(&self) -> Result<()> {
+        reclaim::reclaim(self)
+    }
+
+    fn newest_changes(&self, after: Version, visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()> {
+        prune::newest_changes(self, after, visit)
     }
 
     fn verify(

@@ -68,6 +68,8 @@ pub(super) fn open(
         super_versions: AtomicU64::new(0),
         meta,
         retracted_to: AtomicU64::new(u64::MAX),
+        pruned_to: AtomicU64::new(0),
+        reclaim: super::reclaim::Reclaim::default(),
         next_file: AtomicU64::new(0),
         target_file_size: options.target_file_size_base,
         versions_options,
