@@ -45,7 +45,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         ("newest version", stats.version.to_string()),
         ("oldest readable version", stats.floor.to_string()),
         ("rows", format!("{}, estimated, all versions counted", units::count(rows))),
-        ("on disk", units::bytes(on_disk)),
+        ("shards on disk", units::bytes(on_disk)),
         ("commit log", log),
         (
             "memory",
