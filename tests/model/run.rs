@@ -485,6 +485,9 @@ fn random_config(rng: &mut SmallRng) -> Config {
         config.rocksdb.max_write_buffer_number = 2;
         config.log.segment_bytes = 1 << 20;
     }
+    // From a handful of rows, and filters that are given up, to more than there is.
+    config.row_cache_size = *[0, 8 << 10, 64 << 10, 8 << 20].choose(rng).expect("four sizes");
+    config.rocksdb.block_cache_size = *[1 << 20, 32 << 20].choose(rng).expect("two sizes");
     config.flush.blocks_per_flush = *[1, 5, 100].choose(rng).expect("three steps");
     config.flush.keep_recent_versions = *[0, 10, 1000].choose(rng).expect("three windows");
     config.flush.flush_on_start = rng.random();

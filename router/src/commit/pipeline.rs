@@ -40,6 +40,8 @@ struct Appended {
     /// Why those above are not and never will be.
     failure: Option<Error>,
     finished: bool,
+    /// A thread has panicked, perhaps half-way through a group: nothing is applied or published on top of it.
+    abandoned: bool,
 }
 
 impl Pipeline {
@@ -62,7 +64,9 @@ impl Pipeline {
         let pipeline = &core.pipeline;
         let mut appended = pipeline.appended.lock();
         loop {
-            if let Some(group) = appended.groups.pop_front() {
+            if appended.abandoned {
+                return;
+            } else if let Some(group) = appended.groups.pop_front() {
                 appended.applying = true;
                 parking_lot::MutexGuard::unlocked(&mut appended, || core.apply_and_publish(&group));
                 appended.applying = false;
@@ -90,16 +94,29 @@ impl Pipeline {
         let outcome = core.make_durable(sync);
         let took = begun.elapsed();
         self.note_durable(last, outcome);
+        if let Some(awaited) = self.hand_over(core, small) {
+            gathering.acknowledged(awaited, took);
+        }
+    }
+
+    /// Applies a `small` group that is synced, or leaves it to the apply thread behind what that one has. Returns how many commits somebody waited
+    /// for, if it was applied here.
+    pub(crate) fn hand_over(&self, core: &Core, small: Option<Group>) -> Option<usize> {
         let mut appended = self.appended.lock();
+        if appended.abandoned {
+            // Its authors were told with all others.
+            return None;
+        }
         match small {
             // Only this thread queues groups: none can come in between.
             Some(group) if appended.groups.is_empty() && !appended.applying => {
                 drop(appended);
-                gathering.acknowledged(core.apply_and_publish(&group), took);
+                Some(core.apply_and_publish(&group))
             }
             small => {
                 appended.groups.extend(small);
                 self.appended_changed.notify_all();
+                None
             }
         }
     }
@@ -241,7 +258,7 @@ impl Core {
         };
         {
             let mut appended = self.pipeline.appended.lock();
-            (appended.finished, appended.applying) = (true, false);
+            (appended.finished, appended.abandoned) = (true, true);
             appended.groups.clear();
         }
         self.pipeline.queued.notify_all();

@@ -1,5 +1,6 @@
 //! Tests that stop the store between two steps: nothing moves but what a test itself does.
 
+mod abandoned;
 mod bounds;
 mod failed_sync;
 mod reserve;

@@ -209,6 +209,7 @@ Examples:
   shingle rollback --to-height 1200          say what would go, and change nothing
   shingle rollback --to-height 1200 --yes    do it
 
+What was put or deleted after the newest block belongs to no block, and goes too.
 Exits with 0 either way, and with 1 if there is no such block.")]
 pub(crate) struct RollbackArgs {
     /// The block that becomes the newest one.

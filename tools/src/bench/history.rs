@@ -81,7 +81,7 @@ impl Plan for History<'_> {
             }
         }
         if store.reader_at(1)?.is_none() {
-            bail!("it keeps no older versions");
+            bail!("it keeps no older versions; rocksdb-versioned does");
         }
         store.settle().map(drop)
     }

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         ("newest version", stats.version.to_string()),
         ("oldest readable version", floor(&stats)),
         ("rows", format!("{}, estimated, all versions counted", units::count(rows))),
-        ("on disk", units::bytes(on_disk)),
+        ("shards on disk", units::bytes(on_disk)),
         ("commit log", log),
         (
             "memory",

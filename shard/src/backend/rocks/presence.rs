@@ -12,7 +12,7 @@ use super::RocksShared;
 use super::layout::VERSIONS;
 use super::row::{decode_prefix, split_row_key};
 use crate::key_hash;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rocksdb::properties::ESTIMATE_NUM_KEYS;
 use rocksdb::{DB, ReadOptions};
 use std::fmt;
@@ -48,9 +48,52 @@ const GIVEN_UP: u8 = 2;
 #[repr(align(64))]
 struct Line([AtomicU64; 8]);
 
+/// Which of a store's instances fills its filter: one at a time, for the node has better things to do.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    taken: Mutex<bool>,
+    /// With its lock: the turn is free, or somebody who waits for it shall stop.
+    changed: Condvar,
+}
+
+impl Turn {
+    /// Waits for the turn and does `read` in it, unless `stop` comes first.
+    fn take(&self, stop: &AtomicBool, read: impl FnOnce()) {
+        let mut taken = self.taken.lock();
+        while *taken {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            self.changed.wait(&mut taken);
+        }
+        *taken = true;
+        drop(taken);
+        let _given_back = GiveBack(self);
+        read();
+    }
+
+    /// Ends the reading of one instance, and its waiting: who closes must not wait until others have read theirs.
+    fn end(&self, stop: &AtomicBool) {
+        let _taken = self.taken.lock();
+        stop.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+}
+
+/// Also after a panic, the turn is the next one's.
+struct GiveBack<'a>(&'a Turn);
+
+impl Drop for GiveBack<'_> {
+    fn drop(&mut self) {
+        *self.0.taken.lock() = false;
+        self.0.changed.notify_all();
+    }
+}
+
 /// Filter and thread of one instance. Dropping it ends the thread.
 pub(super) struct Presence {
     filter: Arc<Filter>,
+    turn: Arc<Turn>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -70,7 +113,7 @@ impl fmt::Debug for Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.filter.stop.store(true, Ordering::Relaxed);
+        self.turn.end(&self.filter.stop);
         if let Some(reader) = self.reader.take() {
             // A panic there has left the filter silent, and has been printed.
             let _panicked = reader.join();
@@ -86,17 +129,13 @@ impl Presence {
         let mut reader = None;
         if rows.is_some_and(|rows| rows * BITS_PER_ROW_MIN <= filter.bits()) {
             let (db, theirs, turn) = (Arc::clone(db), Arc::clone(&filter), Arc::clone(&shared.presence_turn));
-            let read = move || {
-                // One instance at a time: the node has better things to do.
-                let _turn = turn.lock();
-                theirs.add_all(&db);
-            };
+            let read = move || turn.take(&theirs.stop, || theirs.add_all(&db));
             // Without a thread the filter stays silent, which costs time and nothing else.
             reader = std::thread::Builder::new().name("shingle-presence".into()).spawn(read).ok();
         } else {
             filter.state.store(GIVEN_UP, Ordering::Relaxed);
         }
-        Presence { filter, reader }
+        Presence { filter, turn: Arc::clone(&shared.presence_turn), reader }
     }
 
     /// False if the instance has no row of `key` for certain.
@@ -260,6 +299,22 @@ mod tests {
         let used =
             filter.lines.iter().filter(|line| line.0.iter().any(|word| word.load(Ordering::Relaxed) != 0)).count();
         assert!(used > 800, "2000 keys touch {used} of 1024 lines");
+    }
+
+    #[test]
+    fn who_waits_for_the_turn_can_be_stopped() {
+        let (turn, mine, theirs) = (Turn::default(), AtomicBool::new(false), AtomicBool::new(false));
+        turn.take(&mine, || {
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| turn.take(&theirs, || panic!("it is not its turn")));
+                // It ends while the turn is still taken, or never.
+                turn.end(&theirs);
+                assert!(waiting.join().is_ok());
+            });
+        });
+        let mut took = false;
+        turn.take(&mine, || took = true);
+        assert!(took, "the turn was given back");
     }
 
     #[test]

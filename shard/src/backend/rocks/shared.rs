@@ -7,7 +7,6 @@ use super::options::RocksOptions;
 use super::presence;
 use super::row::split_row_key;
 use crate::Result;
-use parking_lot::Mutex;
 use rocksdb::{BlockBasedOptions, Cache, ChecksumType, DBRecoveryMode, Env, LogLevel, Options, SliceTransform};
 use std::fmt;
 use std::path::Path;
@@ -44,8 +43,8 @@ pub struct RocksShared {
     cache: Cache,
     /// What each instance has of the block cache, if all use it alike.
     pub(super) cache_share_bytes: u64,
-    /// Held by the instance that reads its rows to fill its filter.
-    pub(super) presence_turn: Arc<Mutex<()>>,
+    /// Taken by the instance that reads its rows to fill its filter.
+    pub(super) presence_turn: Arc<presence::Turn>,
 }
 
 impl fmt::Debug for RocksShared {
