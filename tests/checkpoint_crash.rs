@@ -251,8 +251,11 @@ fn a_restoration_cut_short_is_no_store_or_the_whole_one() {
     let _points_are_quiet = POINTS.read();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (place, history, old) = make(dir.path());
+    let checkpoint = Database::checkpoint_path(place.store(), "old").expect("a name");
+    let before = files::contents(&checkpoint);
     for &point in RESTORE {
         place.kill("restore", point);
+        assert!(files::contents(&checkpoint) == before, "{point:?}: a checkpoint is only read");
         assert_eq!(place.names(), ["old"], "{point:?}: the checkpoint is as it was");
         if !place.target().join("MANIFEST").exists() {
             place.restore("old").unwrap_or_else(|error| panic!("{point:?}: it can be done again: {error}"));

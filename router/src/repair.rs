@@ -135,7 +135,9 @@ fn examine(dir: &Path, manifest: &Manifest, report: &mut RepairReport, progress:
         match clinic.examine(number, path) {
             Ok(mark) => marks.push(mark),
             Err(error) => {
-                diagnosis.damage = Some(damage(error)?);
+                // What was read is the copy, which is gone now.
+                let copy = repair_beside(path);
+                diagnosis.damage = Some(damage(error)?.replace(&*copy.to_string_lossy(), &path.to_string_lossy()));
                 progress(&format!("shard {number}, repair"));
                 diagnosis.repair = Some(clinic.try_repair(number, path)?);
             }
@@ -181,7 +183,10 @@ impl Clinic<'_> {
         match repaired.and_then(|()| self.verify(number, &copy.path)) {
             Ok(_) => Ok(ShardRepair::Repaired { copy: copy.keep() }),
             // RocksDB says in many ways that it could not.
-            Err(error) => Ok(ShardRepair::Failed { why: error.to_string() }),
+            Err(error) => {
+                let why = error.to_string().replace(&*copy.path.to_string_lossy(), "its copy");
+                Ok(ShardRepair::Failed { why })
+            }
         }
     }
 

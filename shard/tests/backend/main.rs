@@ -9,6 +9,7 @@ mod identity;
 mod model;
 #[path = "../../../tests/support/mount.rs"]
 mod mount;
+mod repair;
 mod replay;
 mod settings;
 mod subject;

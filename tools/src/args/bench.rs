@@ -1,6 +1,6 @@
 //! Arguments of `shingle bench`.
 
-use super::NoStore;
+use super::{BenchCheckpointArgs, NoStore};
 use super::number::{number, size};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -30,6 +30,8 @@ pub(crate) enum Workload {
     Transfers(TransfersArgs),
     /// Point reads: of keys that are there, of keys that are not, and at an old height.
     Reads(ReadsArgs),
+    /// Commits while checkpoints are made, against commits without: the longest pause counts.
+    Checkpoint(BenchCheckpointArgs),
 }
 
 /// A store to measure beside Shingle.

@@ -5,6 +5,7 @@
 //! ```
 
 mod blocks;
+mod checkpoint;
 mod figure;
 mod keys;
 mod machine;
@@ -22,7 +23,7 @@ use crate::args::{BenchArgs, BenchOptions, Peer, Workload};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::progress;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use report::{Measured, Report};
 use scratch::Scratch;
 use std::path::Path;
@@ -31,10 +32,14 @@ use workload::Plan;
 
 pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
     args.no_store.check("--scratch says where they are made")?;
+    if let Workload::Checkpoint(args) = &args.workload {
+        return checkpoint::run(args, out);
+    }
     let (plan, options): (Box<dyn Plan + '_>, _) = match &args.workload {
         Workload::Blocks(args) => (Box::new(blocks::Blocks::new(args)), &args.options),
         Workload::Transfers(args) => (Box::new(transfers::Transfers::new(args)), &args.options),
         Workload::Reads(args) => (Box::new(reads::Reads::new(args)), &args.options),
+        Workload::Checkpoint(_) => bail!("it is measured by itself"),
     };
     let scratch = Scratch::new(&options.scratch, options.keep)?;
     Interrupt::ends_at_once(scratch.remover())?;

@@ -1,6 +1,7 @@
 //! The command as a user meets it: what it prints, where, and how it ends.
 
 mod bench;
+mod checkpoint;
 mod demo;
 mod reading_and_writing;
 mod refusals;
