@@ -48,9 +48,11 @@ pub use builder::Builder;
 pub use config::{CheckpointConfig, Compression, Config, ConfigError, FlushConfig, LogConfig, Preset, RocksOptions};
 pub use database::Database;
 pub use shingle_router::{
-    At, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats, CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FileDamage, FlushStats,
-    Flushed, Isolation, KeyRange, LogStats, Recovery, RecoveryCut, RepairReport, RestoreOptions, Restored, Result, RoutingKey, Scan, SealedBlock, ShardStats,
-    ShardDiagnosis, ShardRepair, ShardVerified, Snapshot, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
+    At, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
+    CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FileDamage, FlushStats, Flushed, Isolation, KeyRange,
+    LogStats, Recovery, RecoveryCut, RepairReport, RestoreOptions, Restored, Result, RoutingKey, Scan, SealedBlock,
+    ShardDiagnosis, ShardRepair, ShardStats, ShardVerified, Snapshot, Stats, Transaction, TransactionScan,
+    VerifyProgress, VerifyReport, Version,
 };
 
 /// The code of the README compiles.

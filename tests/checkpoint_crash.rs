@@ -161,9 +161,11 @@ impl Place {
 
     /// The names of all directories that checkpoints have left anywhere.
     fn left(&self) -> Vec<String> {
-        let beside = |path: &Path| path.parent().is_some_and(|dir| {
-            dir.ends_with("store/checkpoints") || dir.extension().is_some_and(|kind| kind == "checkpoints")
-        });
+        let beside = |path: &Path| {
+            path.parent().is_some_and(|dir| {
+                dir.ends_with("store/checkpoints") || dir.extension().is_some_and(|kind| kind == "checkpoints")
+            })
+        };
         let mut left: Vec<_> = files::walk(&self.0)
             .into_iter()
             .filter(|path| beside(path))

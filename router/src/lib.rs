@@ -43,9 +43,9 @@ mod workers;
 pub use batch::{Batch, Durability};
 pub use blocks::{Block, SealedBlock};
 pub use checkpoint::{
-    Checkpoint, CheckpointFile, CheckpointProgress, CheckpointReport, CheckpointStats, FileDamage, RestoreOptions, Restored,
-    checkpoint_files, checkpoint_path, checkpoints, complete_checkpoint, delete_checkpoint, parse_checkpoint, restore,
-    verify_checkpoint,
+    Checkpoint, CheckpointFile, CheckpointProgress, CheckpointReport, CheckpointStats, FileDamage, RestoreOptions,
+    Restored, checkpoint_files, checkpoint_path, checkpoints, complete_checkpoint, delete_checkpoint, parse_checkpoint,
+    restore, verify_checkpoint,
 };
 pub use commit::CommitHandle;
 pub use error::{Error, ErrorKind, Result};

@@ -1,7 +1,7 @@
 //! Figures of an open store.
 
-use crate::commit::Group;
 use crate::checkpoint::CheckpointStats;
+use crate::commit::Group;
 use crate::core::Core;
 use crate::flush::FlushStats;
 use crate::log::LogStats;

@@ -41,7 +41,9 @@ impl Store {
             (FLUSH_THREAD, Flusher::run),
         ];
         for (name, body) in threads {
-            if name == CHECKPOINT_THREAD && (store.core.disk.is_none() || store.core.options.checkpoint_interval.is_none()) {
+            if name == CHECKPOINT_THREAD
+                && (store.core.disk.is_none() || store.core.options.checkpoint_interval.is_none())
+            {
                 continue;
             }
             let core = Arc::clone(&store.core);

@@ -66,9 +66,8 @@ impl Remote {
         let failed = |error| self.failed("write", &path, error);
         let mut hash = Xxh3::new();
         let mut part = next_part(file, &mut source, &mut hash).await?;
-        let is_sound = |hash: &Xxh3, bytes: u64| {
-            bytes == file.bytes && format!("{:032x}", hash.digest128()) == file.xxh3
-        };
+        let is_sound =
+            |hash: &Xxh3, bytes: u64| bytes == file.bytes && format!("{:032x}", hash.digest128()) == file.xxh3;
         let damaged = || TransferError::Damaged { object: file.path.display().to_string() };
         if part.len() < PART_BYTES {
             let bytes = part.len() as u64;

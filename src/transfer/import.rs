@@ -26,10 +26,10 @@ impl Remote {
         target: &Path,
         progress: &(dyn Fn(CheckpointProgress) + Sync),
     ) -> Result<(Checkpoint, Transferred), TransferError> {
-        let text = self.manifest(name).await?.ok_or_else(|| TransferError::NoSuchCheckpoint {
-            name: name.to_owned(),
-            place: self.place.clone(),
-        })?;
+        let text = self
+            .manifest(name)
+            .await?
+            .ok_or_else(|| TransferError::NoSuchCheckpoint { name: name.to_owned(), place: self.place.clone() })?;
         let files = parse_checkpoint(&text)?;
         check_free(target, &files)?;
         let total = files.iter().map(|file| file.bytes).sum();
@@ -128,7 +128,11 @@ fn check_free(target: &Path, files: &[CheckpointFile]) -> Result<(), TransferErr
         };
         for entry in entries {
             let path = entry.map_err(unread)?.path();
-            let whole = if path.extension().is_some_and(|kind| kind == UNFINISHED) { path.with_extension("") } else { path.clone() };
+            let whole = if path.extension().is_some_and(|kind| kind == UNFINISHED) {
+                path.with_extension("")
+            } else {
+                path.clone()
+            };
             if path.is_dir() && ours.iter().any(|file| file.starts_with(&path)) {
                 dirs.push(path);
             } else if !ours.contains(&whole) {

@@ -74,7 +74,8 @@ impl Remote {
             let prefix = ObjectPath::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
             return Ok(Remote { store: Arc::new(store), prefix, place: place.to_owned() });
         }
-        let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let (store, prefix) = parse_url_opts(&url, variables.map(|(name, value)| (name.to_ascii_lowercase(), value)))
             .map_err(|error| refuse(error.to_string()))?;
         Ok(Remote { store: Arc::from(store), prefix, place: place.to_owned() })

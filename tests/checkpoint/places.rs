@@ -24,8 +24,7 @@ fn round_trip(home: &Path, disks: &[PathBuf], links_everywhere: bool) {
     }
     (0..50).for_each(|_| history.go_on(&db, &mut rng, true));
     let target = home.join("restored");
-    let options =
-        RestoreOptions { shard_dirs: dirs("others"), log_dir: Some(home.join("another-log")), copy: false };
+    let options = RestoreOptions { shard_dirs: dirs("others"), log_dir: Some(home.join("another-log")), copy: false };
     let restored = Database::restore(&checkpoint.path, &target, &options, &|_| {}).expect("a sound checkpoint");
     assert_eq!(restored.bytes_linked > restored.bytes_copied, links_everywhere, "{restored:?}");
     let there = builder(&target, 4).open().expect("a restored store");

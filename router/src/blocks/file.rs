@@ -82,7 +82,8 @@ impl BlocksFile {
         };
         let count = usize::try_from(count).ok().filter(fits);
         blocks.count = count.ok_or_else(|| blocks.damaged(room, "the file ends before its last entry"))?;
-        let index = BlockIndex::from_entries(blocks.entries()?).ok_or_else(|| blocks.damaged(ENTRIES_AT, "entries are out of order"))?;
+        let index = BlockIndex::from_entries(blocks.entries()?)
+            .ok_or_else(|| blocks.damaged(ENTRIES_AT, "entries are out of order"))?;
         Ok((blocks, index))
     }
 

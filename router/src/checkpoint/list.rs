@@ -240,7 +240,8 @@ pub fn parse_checkpoint(text: &[u8]) -> Result<Vec<CheckpointFile>> {
 /// A damaged manifest; I/O.
 pub fn complete_checkpoint(dir: &Path, text: &[u8]) -> Result<Checkpoint> {
     let manifest = CheckpointManifest::parse(&CheckpointLayout { dir }.manifest(), text)?.in_one_place();
-    let mut dirs: Vec<_> = manifest.files.iter().filter_map(|file| Some(manifest.path(dir, file).parent()?.to_owned())).collect();
+    let mut dirs: Vec<_> =
+        manifest.files.iter().filter_map(|file| Some(manifest.path(dir, file).parent()?.to_owned())).collect();
     dirs.sort();
     dirs.dedup();
     for below in &dirs {

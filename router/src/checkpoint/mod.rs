@@ -20,10 +20,11 @@ mod verify;
 
 pub use automatic::CheckpointStats;
 pub(crate) use automatic::Checkpoints;
-pub use list::{
-    Checkpoint, CheckpointFile, checkpoint_files, checkpoint_path, checkpoints, complete_checkpoint, delete_checkpoint, parse_checkpoint,
-};
 pub(crate) use list::remove_unfinished;
+pub use list::{
+    Checkpoint, CheckpointFile, checkpoint_files, checkpoint_path, checkpoints, complete_checkpoint, delete_checkpoint,
+    parse_checkpoint,
+};
 pub use restore::{RestoreOptions, Restored, restore};
 pub use verify::{CheckpointReport, FileDamage, verify_checkpoint};
 

@@ -47,7 +47,9 @@ mod tests {
             assert!(Name::new(name).is_ok(), "{name}");
         }
         let long = "x".repeat(NAME_BYTES_MAX + 1);
-        for name in ["", ".", "..", ".hidden", "-rf", "a/b", "/a", "a\\b", "a b", "a\n", "a\0", "ä", "a:b", long.as_str()] {
+        for name in
+            ["", ".", "..", ".hidden", "-rf", "a/b", "/a", "a\\b", "a b", "a\n", "a\0", "ä", "a:b", long.as_str()]
+        {
             assert!(Name::new(name).is_err(), "{name:?}");
         }
     }

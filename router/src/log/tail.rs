@@ -77,7 +77,8 @@ impl Tail {
             window.reset(file.bytes().map_err(unread)?);
             let mut offset = FRAMES_AT;
             while header.position(offset) < *end {
-                let broken = || damaged(path, offset, "no sound record stands there".to_owned(), last.unwrap_or(self.after));
+                let broken =
+                    || damaged(path, offset, "no sound record stands there".to_owned(), last.unwrap_or(self.after));
                 let bytes = window.get(file.as_ref(), offset, FRAME_HEADER_BYTES).map_err(unread)?;
                 let bytes = bytes.and_then(|bytes| bytes.first_chunk()).ok_or_else(broken)?;
                 let frame = FrameHeader::decode(bytes, header.seal(), offset).ok_or_else(broken)?;

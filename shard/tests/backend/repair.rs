@@ -56,7 +56,15 @@ fn what_compaction_has_rewritten_can_be_repaired() {
     if repaired.is_ok() {
         let backend = directory.open().expect("a repaired shard");
         let mut rows = 0;
-        backend.verify(&mut |_| { rows += 1; Ok(()) }, &mut |_, _| Ok(())).expect("sound");
+        backend
+            .verify(
+                &mut |_| {
+                    rows += 1;
+                    Ok(())
+                },
+                &mut |_, _| Ok(()),
+            )
+            .expect("sound");
         assert_eq!((rows, backend.applied_through()), (1200, 6));
     }
 }

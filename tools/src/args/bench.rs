@@ -1,7 +1,7 @@
 //! Arguments of `shingle bench`.
 
-use super::{BenchCheckpointArgs, NoStore};
 use super::number::{number, size};
+use super::{BenchCheckpointArgs, NoStore};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::ops::RangeInclusive;

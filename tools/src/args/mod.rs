@@ -3,16 +3,16 @@
 mod bench;
 mod bench_checkpoint;
 mod checkpoint;
-mod repair;
 mod demo;
 mod number;
+mod repair;
 mod store;
 
 pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
 pub(crate) use bench_checkpoint::BenchCheckpointArgs;
 pub(crate) use checkpoint::{
-    CheckpointAction, CheckpointArgs, CreateArgs, DeleteCheckpointArgs, DirArgs, ExportArgs, ImportArgs, ListArgs, NamedArgs,
-    RestoreArgs,
+    CheckpointAction, CheckpointArgs, CreateArgs, DeleteCheckpointArgs, DirArgs, ExportArgs, ImportArgs, ListArgs,
+    NamedArgs, RestoreArgs,
 };
 pub(crate) use demo::DemoArgs;
 pub(crate) use repair::RepairArgs;

@@ -49,7 +49,10 @@ fn commands(dir: &Path, report: &RepairReport) -> Vec<String> {
         let swap = |(shard, copy): &(&std::path::PathBuf, &std::path::PathBuf)| {
             let mut aside = shard.as_os_str().to_owned();
             aside.push(".damaged");
-            [format!("mv {} {}", quoted(shard), quoted(Path::new(&aside))), format!("mv {} {}", quoted(copy), quoted(shard))]
+            [
+                format!("mv {} {}", quoted(shard), quoted(Path::new(&aside))),
+                format!("mv {} {}", quoted(copy), quoted(shard)),
+            ]
         };
         return copies.iter().flat_map(swap).collect();
     }

@@ -70,7 +70,19 @@ fn reads() {
 fn checkpoint() {
     let place = Place::new();
     let report = place.json(&[
-        "bench", "checkpoint", "--rounds", "1", "--keys", "2000", "--shards", "3", "--seconds", "1", "--updates", "10", "--json",
+        "bench",
+        "checkpoint",
+        "--rounds",
+        "1",
+        "--keys",
+        "2000",
+        "--shards",
+        "3",
+        "--seconds",
+        "1",
+        "--updates",
+        "10",
+        "--json",
     ]);
     assert!(is_positive(&report["with"]["checkpoints"]) && report["without"]["checkpoints"] == 0, "{report}");
     for phase in ["with", "without"] {

@@ -63,7 +63,10 @@ fn refusals_say_why_and_change_nothing() {
 
 fn tables(shard: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(shard).expect("a shard's directory");
-    entries.map(|entry| entry.expect("readable").path()).filter(|path| path.extension().is_some_and(|e| e == "sst")).collect()
+    entries
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "sst"))
+        .collect()
 }
 
 /// In a file of its own: other names of it are a checkpoint's.
@@ -103,7 +106,10 @@ fn repair_says_what_is_damaged_and_which_checkpoint_brings_it_back() {
     // The newest one that is sound, not the newest.
     flip(&tables(&place.path("data/checkpoints/newer/shards/001"))[0]);
     let report = repaired(&place);
-    assert_eq!((&report["checkpoint"]["name"], &report["damaged_checkpoints"][0][0]), (&json!("older"), &json!("newer")));
+    assert_eq!(
+        (&report["checkpoint"]["name"], &report["damaged_checkpoints"][0][0]),
+        (&json!("older"), &json!("newer"))
+    );
     let command = report["commands"][0].as_str().expect("a command").to_owned();
     let arguments: Vec<_> = command.split(' ').skip(1).collect();
     place.ok(&arguments);

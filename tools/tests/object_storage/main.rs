@@ -2,9 +2,9 @@
 //!
 //! The server comes from `scripts/s3-server`. Where that cannot install it, the tests against it are skipped, with a word on standard error.
 
+mod s3;
 #[path = "../command/support.rs"]
 mod support;
-mod s3;
 
 use s3::S3;
 use serde_json::Value;
@@ -175,7 +175,8 @@ fn damage_does_not_travel() {
         fs::write(path, bytes).expect("room on the disk");
     };
     let checkpoint = Path::new(made["path"].as_str().expect("a path"));
-    let checkpoint = if checkpoint.is_absolute() { checkpoint.to_owned() } else { place.path(&checkpoint.display().to_string()) };
+    let checkpoint =
+        if checkpoint.is_absolute() { checkpoint.to_owned() } else { place.path(&checkpoint.display().to_string()) };
     let table = largest(&checkpoint);
     flip(&table);
     assert!(storage.fails(&place, &export).contains("damaged"));

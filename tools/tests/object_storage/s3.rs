@@ -25,7 +25,9 @@ impl S3 {
         let program = match installed {
             Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
             failed => {
-                eprintln!("SKIPPED: NOTHING WAS TESTED AGAINST S3: scripts/s3-server could not install a server: {failed:?}");
+                eprintln!(
+                    "SKIPPED: NOTHING WAS TESTED AGAINST S3: scripts/s3-server could not install a server: {failed:?}"
+                );
                 return None;
             }
         };
@@ -57,7 +59,8 @@ impl S3 {
 
     fn make_bucket(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
-        let request = format!("PUT /{BUCKET} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("PUT /{BUCKET} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let mut answer = String::new();
         let asked = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
         asked.is_ok() && answer.starts_with("HTTP/1.1 200")
@@ -92,7 +95,8 @@ impl Drop for S3 {
 /// Ports that nobody listens on; so low that its second ones, 10 000 above, exist too.
 fn free_ports() -> [u16; 4] {
     let start = 20_000 + (std::process::id() % 8_000) as u16;
-    let is_free = |port: &u16| [*port, port + 10_000].iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let is_free =
+        |port: &u16| [*port, port + 10_000].iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
     let mut free = (start..start + 1_000).filter(is_free);
     [(); 4].map(|()| free.next().expect("few of a thousand ports are in use"))
 }

@@ -29,9 +29,10 @@ pub(super) fn repair(path: &Path, options: &Options) -> Result<()> {
     match (strangers, missing) {
         (0, None) => Ok(()),
         (0, Some(family)) => Err(damaged(path, format!("RocksDB's repair lost the family {family:?}"))),
-        (strangers, _) => {
-            Err(damaged(path, format!("RocksDB's repair put {strangers} entries of ingested tables into the wrong family")))
-        }
+        (strangers, _) => Err(damaged(
+            path,
+            format!("RocksDB's repair put {strangers} entries of ingested tables into the wrong family"),
+        )),
     }
 }
 
