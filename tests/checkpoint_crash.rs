@@ -178,14 +178,16 @@ impl Place {
 
     fn names(&self) -> Vec<String> {
         let listed = Database::checkpoints_in(self.store()).expect("a readable directory");
-        listed
+        let mut names: Vec<_> = listed
             .into_iter()
             .map(|checkpoint| {
                 let report = Database::verify_checkpoint(&checkpoint.path, &|_| {}).expect("it is listed");
                 assert!(report.is_sound(), "{report:?}");
                 checkpoint.name
             })
-            .collect()
+            .collect();
+        names.sort();
+        names
     }
 }
 

@@ -28,6 +28,16 @@ pub(crate) const RUNNING: &[&str] = &[
     "retract::after_versions",
     "retract::after_changes",
     "rollback::after_shards",
+    "checkpoint::after_marker",
+    "checkpoint::before_links",
+    "checkpoint::after_links",
+    "checkpoint::after_shards",
+    "checkpoint::after_log",
+    "checkpoint::before_hashes",
+    "checkpoint::before_rename",
+    "checkpoint::after_rename",
+    "checkpoint::delete::after_marker",
+    "checkpoint::delete::after_manifest",
 ];
 
 /// Met once, when a store that exists is opened.

@@ -67,7 +67,10 @@ pub fn restore(
     let source = Source::load(checkpoint)?;
     let layout = Layout { dir: target };
     let manifest = source.new_store(&layout, options)?;
-    check_free(&layout, &manifest, Creating::load(&layout)?.as_ref())?;
+    // What an attempt that was cut short has left is in the way until it is removed, which only who holds the lock may do.
+    if Creating::load(&layout)?.is_none() {
+        check_free(&layout, &manifest, None)?;
+    }
     let total = 2 * source.manifest.bytes();
     let of_both = |done: CheckpointProgress| progress(CheckpointProgress { bytes_total: total, ..done });
     if let Some(damage) = verify::damage(checkpoint, &source.manifest, &of_both)?.into_iter().next() {

@@ -38,9 +38,9 @@ fn a_repair_that_lost_ingested_tables_is_refused() {
     }
 }
 
-/// Compaction writes tables that do.
+/// Compaction writes tables that do; but those of the index of changes never overlap, and are only moved.
 #[test]
-fn what_compaction_has_rewritten_can_be_repaired() {
+fn a_repair_after_compaction_lacks_the_index_of_changes() {
     let directory = Directory::new();
     let backend = directory.create().expect("a new directory");
     for version in 1..=6 {
@@ -51,20 +51,8 @@ fn what_compaction_has_rewritten_can_be_repaired() {
     lose_manifest(&directory.shard());
     assert!(directory.open().is_err());
     let shared = directory.shared().expect("valid options");
-    let repaired = RocksBackend::repair(&directory.shard(), &directory.options, &shared);
-    eprintln!("{repaired:?}");
-    if repaired.is_ok() {
-        let backend = directory.open().expect("a repaired shard");
-        let mut rows = 0;
-        backend
-            .verify(
-                &mut |_| {
-                    rows += 1;
-                    Ok(())
-                },
-                &mut |_, _| Ok(()),
-            )
-            .expect("sound");
-        assert_eq!((rows, backend.applied_through()), (1200, 6));
+    match RocksBackend::repair(&directory.shard(), &directory.options, &shared) {
+        Err(Error::Damaged { what, .. }) => assert!(what.contains("gave up 6 tables"), "{what}"),
+        other => panic!("it was taken for whole: {other:?}"),
     }
 }
