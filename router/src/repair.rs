@@ -109,10 +109,8 @@ fn usable(checkpoint: &Checkpoint) -> Result<(), String> {
 
 /// What is wrong with what was looked at. Anything else keeps it from being looked at.
 fn damage(error: Error) -> Result<String> {
-    match error.kind() {
-        ErrorKind::Damaged | ErrorKind::Mismatch | ErrorKind::NotAStore => Ok(error.to_string()),
-        _ => Err(error),
-    }
+    let damaged = matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Mismatch | ErrorKind::NotAStore);
+    if damaged { Ok(error.to_string()) } else { Err(error) }
 }
 
 fn examine(dir: &Path, manifest: &Manifest, report: &mut RepairReport, progress: &dyn Fn(&str)) -> Result<()> {
@@ -236,10 +234,10 @@ impl Copy {
         }
         let path = repair_beside(shard);
         // What an examination that was cut short has left, or one whose copy nobody wanted.
-        let removed = fs::remove_dir_all(&path).or_else(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        });
+        let removed = match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
         removed.and_then(|()| fs::create_dir(&path)).map_err(|error| Error::io("create", &path, error))?;
         let copy = Copy { path, kept: false };
         copy.fill(shard).map_err(|error| Error::io("copy", shard, error))?;

@@ -121,10 +121,10 @@ impl<'a> Source<'a> {
     fn load(dir: &'a Path) -> Result<Self> {
         let manifest = CheckpointManifest::load(dir)?;
         let store_dir = CheckpointLayout { dir }.store();
-        let store = Manifest::load(&store_dir).map_err(|error| match error {
-            Error::ManifestDamaged { path, what } => Error::CheckpointDamaged { path, what },
-            Error::NotAStore { path, .. } => Error::CheckpointDamaged { path, what: "it has no MANIFEST".into() },
-            other => other,
+        let store = Manifest::load(&store_dir).map_err(|error| {
+            let damaged = matches!(error, Error::ManifestDamaged { .. } | Error::NotAStore { .. });
+            let what = error.to_string();
+            if damaged { Error::CheckpointDamaged { path: store_dir.clone(), what } } else { error }
         })?;
         if store.shards.len() != manifest.parts.len() {
             let what = format!("it has {} shards, and its store has {}", manifest.parts.len(), store.shards.len());

@@ -9,6 +9,7 @@ mod support;
 use s3::S3;
 use serde_json::Value;
 use shingle::{Batch, Block, Database};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -64,7 +65,7 @@ fn commit_blocks(store: &Path, heights: std::ops::Range<u64>, bytes: usize) {
     db.close().expect("a sound disk");
 }
 
-fn state(store: &Path) -> (u64, Vec<(Vec<u8>, Vec<u8>)>) {
+fn state(store: &Path) -> (u64, BTreeMap<Vec<u8>, Vec<u8>>) {
     let db = Database::builder(store).create_if_missing(false).open().expect("a store");
     (db.version(), db.prefix("").collect::<Result<_, _>>().expect("a sound store"))
 }
