@@ -178,14 +178,16 @@ impl Place {
 
     fn names(&self) -> Vec<String> {
         let listed = Database::checkpoints_in(self.store()).expect("a readable directory");
-        listed
+        let mut names: Vec<_> = listed
             .into_iter()
             .map(|checkpoint| {
                 let report = Database::verify_checkpoint(&checkpoint.path, &|_| {}).expect("it is listed");
                 assert!(report.is_sound(), "{report:?}");
                 checkpoint.name
             })
-            .collect()
+            .collect();
+        names.sort();
+        names
     }
 }
 
@@ -253,8 +255,11 @@ fn a_restoration_cut_short_is_no_store_or_the_whole_one() {
     let _points_are_quiet = POINTS.read();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (place, history, old) = make(dir.path());
+    let checkpoint = Database::checkpoint_path(place.store(), "old").expect("a name");
+    let before = files::contents(&checkpoint);
     for &point in RESTORE {
         place.kill("restore", point);
+        assert!(files::contents(&checkpoint) == before, "{point:?}: a checkpoint is only read");
         assert_eq!(place.names(), ["old"], "{point:?}: the checkpoint is as it was");
         if !place.target().join("MANIFEST").exists() {
             place.restore("old").unwrap_or_else(|error| panic!("{point:?}: it can be done again: {error}"));

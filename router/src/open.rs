@@ -174,9 +174,11 @@ impl Store {
 
 pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions) -> Result<Store> {
     let flush_on_start = options.router.flush_on_start;
-    let store = Store::start(recover(layout, lock, options)?)?;
-    // A store opens without: what cannot be removed now, because its disk is missing for instance, goes with the next checkpoint.
+    let core = recover(layout, lock, options)?;
+    // Before a thread can make one. A store opens without: what cannot be removed now, because its disk is missing for instance, goes with the next
+    // checkpoint.
     let _removed_later = remove_unfinished(layout.dir);
+    let store = Store::start(core)?;
     if flush_on_start {
         store.flush()?;
     }

@@ -109,10 +109,8 @@ fn usable(checkpoint: &Checkpoint) -> Result<(), String> {
 
 /// What is wrong with what was looked at. Anything else keeps it from being looked at.
 fn damage(error: Error) -> Result<String> {
-    match error.kind() {
-        ErrorKind::Damaged | ErrorKind::Mismatch | ErrorKind::NotAStore => Ok(error.to_string()),
-        _ => Err(error),
-    }
+    let damaged = matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Mismatch | ErrorKind::NotAStore);
+    if damaged { Ok(error.to_string()) } else { Err(error) }
 }
 
 fn examine(dir: &Path, manifest: &Manifest, report: &mut RepairReport, progress: &dyn Fn(&str)) -> Result<()> {
@@ -135,7 +133,9 @@ fn examine(dir: &Path, manifest: &Manifest, report: &mut RepairReport, progress:
         match clinic.examine(number, path) {
             Ok(mark) => marks.push(mark),
             Err(error) => {
-                diagnosis.damage = Some(damage(error)?);
+                // What was read is the copy, which is gone now.
+                let copy = repair_beside(path);
+                diagnosis.damage = Some(damage(error)?.replace(&*copy.to_string_lossy(), &path.to_string_lossy()));
                 progress(&format!("shard {number}, repair"));
                 diagnosis.repair = Some(clinic.try_repair(number, path)?);
             }
@@ -181,7 +181,10 @@ impl Clinic<'_> {
         match repaired.and_then(|()| self.verify(number, &copy.path)) {
             Ok(_) => Ok(ShardRepair::Repaired { copy: copy.keep() }),
             // RocksDB says in many ways that it could not.
-            Err(error) => Ok(ShardRepair::Failed { why: error.to_string() }),
+            Err(error) => {
+                let why = error.to_string().replace(&*copy.path.to_string_lossy(), "its copy");
+                Ok(ShardRepair::Failed { why })
+            }
         }
     }
 
@@ -231,10 +234,10 @@ impl Copy {
         }
         let path = repair_beside(shard);
         // What an examination that was cut short has left, or one whose copy nobody wanted.
-        let removed = fs::remove_dir_all(&path).or_else(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        });
+        let removed = match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
         removed.and_then(|()| fs::create_dir(&path)).map_err(|error| Error::io("create", &path, error))?;
         let copy = Copy { path, kept: false };
         copy.fill(shard).map_err(|error| Error::io("copy", shard, error))?;

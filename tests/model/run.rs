@@ -9,8 +9,8 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use shingle::{
-    At, Batch, Block, Change, Config, Database, Difference, Durability, ErrorKind, Isolation, RoutingKey, SealedBlock,
-    Snapshot, Transaction,
+    At, Batch, Block, Change, Config, Database, Difference, Durability, ErrorKind, Isolation, RestoreOptions,
+    RoutingKey, SealedBlock, Snapshot, Transaction,
 };
 use tempfile::TempDir;
 
@@ -118,6 +118,7 @@ impl Run {
             995 => self.check_everything(),
             996 => self.read_below_the_floor(),
             997 => self.sync(),
+            998 if self.rng.random_ratio(1, 3) => self.go_on_from_a_checkpoint(),
             _ if self.rng.random_ratio(1, 4) => self.reopen(),
             _ => {}
         }
@@ -462,6 +463,26 @@ impl Run {
         }
         self.open();
         assert_eq!(self.db().version(), self.oracle.visible, "after reopening");
+        self.ops += 1;
+    }
+
+    /// From here on the run is with the store that was restored.
+    fn go_on_from_a_checkpoint(&mut self) {
+        if matches!(self.shape.place, Place::Memory) {
+            return;
+        }
+        self.kept.clear();
+        let [store, restored] = ["store", "restored"].map(|name| self.dir.path().join(name));
+        let db = self.db.take().expect("open outside of `reopen`");
+        let checkpoint = db.checkpoint("model").expect("room on the disk");
+        assert_eq!((checkpoint.version, checkpoint.block), (db.version(), db.head()));
+        db.close().expect("a sound disk");
+        Database::restore(&checkpoint.path, &restored, &RestoreOptions::default(), &|_| {})
+            .expect("a sound checkpoint");
+        std::fs::remove_dir_all(&store).expect("nobody has it open");
+        std::fs::rename(&restored, &store).expect("the place is free");
+        self.open();
+        assert_eq!(self.db().version(), self.oracle.visible, "after restoring");
         self.ops += 1;
     }
 

@@ -39,6 +39,8 @@ pub(crate) struct Checkpoints {
     stats: Mutex<CheckpointStats>,
     /// Blocks sealed since the last automatic checkpoint.
     blocks_since: AtomicU64,
+    /// A block was sealed since the store was opened: who opens it to read makes no checkpoint.
+    sealed: AtomicBool,
     stop: AtomicBool,
     sleeping: Mutex<()>,
     /// With the lock of `sleeping`: enough blocks are sealed, or the store closes.
@@ -67,8 +69,12 @@ impl Checkpoints {
     pub(crate) fn applied(&self, core: &Core, group: &Group) {
         let Some(interval) = core.options.checkpoint_interval else { return };
         let blocks = group.iter().filter(|commit| commit.block.is_some()).count() as u64;
+        if blocks == 0 {
+            return;
+        }
         let before = self.blocks_since.fetch_add(blocks, Ordering::Relaxed);
-        if blocks > 0 && before + blocks >= interval {
+        self.sealed.store(true, Ordering::Relaxed);
+        if before + blocks >= interval {
             let _not_between_look_and_sleep = self.sleeping.lock();
             self.wake.notify_one();
         }
@@ -88,7 +94,7 @@ impl Checkpoints {
         this.blocks_since.fetch_add(core.blocks_since_automatic(), Ordering::Relaxed);
         let stops = || this.stop.load(Ordering::Relaxed);
         while !stops() {
-            let due = || this.blocks_since.load(Ordering::Relaxed) >= interval;
+            let due = || this.sealed.load(Ordering::Relaxed) && this.blocks_since.load(Ordering::Relaxed) >= interval;
             let mut sleeping = this.sleeping.lock();
             this.wake.wait_while(&mut sleeping, |()| !stops() && !due());
             drop(sleeping);

@@ -139,10 +139,17 @@ impl Core {
         let store_dir = CheckpointLayout { dir }.store();
         durable::create_dir_all(&store_dir).map_err(|error| Error::io("create", &store_dir, error))?;
         let _no_flush = self.flusher.exclude();
-        let version = *self.boundary.lock();
-        self.wait_until_published(version)?;
-        // Nothing that the version sees is pruned meanwhile, and the floor does not pass it.
-        let _kept = Snapshot::open(self, At::Version(version))?;
+        // Nothing that the version sees is pruned while it is copied, and the floor does not pass it.
+        let kept = loop {
+            let version = *self.boundary.lock();
+            self.wait_until_published(version)?;
+            match Snapshot::open(self, At::Version(version)) {
+                // The floor has just gone to a newer one.
+                Err(Error::Pruned { .. }) => {}
+                kept => break kept?,
+            }
+        };
+        let version = kept.version();
         // As for a flush: what the log has not synced, nothing else must have.
         self.sync()?;
         self.persist_blocks(version)?;

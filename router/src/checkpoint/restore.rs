@@ -67,7 +67,10 @@ pub fn restore(
     let source = Source::load(checkpoint)?;
     let layout = Layout { dir: target };
     let manifest = source.new_store(&layout, options)?;
-    check_free(&layout, &manifest, Creating::load(&layout)?.as_ref())?;
+    // What an attempt that was cut short has left is in the way until it is removed, which only who holds the lock may do.
+    if Creating::load(&layout)?.is_none() {
+        check_free(&layout, &manifest, None)?;
+    }
     let total = 2 * source.manifest.bytes();
     let of_both = |done: CheckpointProgress| progress(CheckpointProgress { bytes_total: total, ..done });
     if let Some(damage) = verify::damage(checkpoint, &source.manifest, &of_both)?.into_iter().next() {
@@ -118,10 +121,10 @@ impl<'a> Source<'a> {
     fn load(dir: &'a Path) -> Result<Self> {
         let manifest = CheckpointManifest::load(dir)?;
         let store_dir = CheckpointLayout { dir }.store();
-        let store = Manifest::load(&store_dir).map_err(|error| match error {
-            Error::ManifestDamaged { path, what } => Error::CheckpointDamaged { path, what },
-            Error::NotAStore { path, .. } => Error::CheckpointDamaged { path, what: "it has no MANIFEST".into() },
-            other => other,
+        let store = Manifest::load(&store_dir).map_err(|error| {
+            let damaged = matches!(error, Error::ManifestDamaged { .. } | Error::NotAStore { .. });
+            let what = error.to_string();
+            if damaged { Error::CheckpointDamaged { path: store_dir.clone(), what } } else { error }
         })?;
         if store.shards.len() != manifest.parts.len() {
             let what = format!("it has {} shards, and its store has {}", manifest.parts.len(), store.shards.len());

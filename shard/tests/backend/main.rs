@@ -10,6 +10,7 @@ mod model;
 #[path = "../../../tests/support/mount.rs"]
 mod mount;
 mod prune;
+mod repair;
 mod replay;
 mod settings;
 mod subject;

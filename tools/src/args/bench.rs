@@ -1,10 +1,10 @@
 //! Arguments of `shingle bench`.
 
-use super::NoStore;
 use super::curve::CurveArgs;
 use super::load::{DurabilityArg, PaceArgs, ResultsArgs, parse_rate};
 use super::number::{number, size};
 use super::workloads::{ColdArgs, HistoryArgs, HotArgs, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs};
+use super::{BenchCheckpointArgs, NoStore};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::ops::RangeInclusive;
@@ -61,6 +61,8 @@ pub(crate) enum Workload {
     Hot(HotArgs),
     /// How the figures grow: with shards, keys, sizes of values, or depth of history. One command for a curve.
     Curve(CurveArgs),
+    /// Commits while checkpoints are made, against commits without: the longest pause counts.
+    Checkpoint(BenchCheckpointArgs),
 }
 
 /// A store to measure beside Shingle.

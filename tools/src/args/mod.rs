@@ -1,6 +1,7 @@
 //! The command line, typed: what can be asked for. What it means is in `commands`.
 
 mod bench;
+mod bench_checkpoint;
 mod checkpoint;
 mod curve;
 mod demo;
@@ -11,6 +12,7 @@ mod store;
 mod workloads;
 
 pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
+pub(crate) use bench_checkpoint::BenchCheckpointArgs;
 pub(crate) use checkpoint::{
     CheckpointAction, CheckpointArgs, CreateArgs, DeleteCheckpointArgs, DirArgs, ExportArgs, ImportArgs, ListArgs,
     NamedArgs, RestoreArgs,

@@ -5,6 +5,7 @@
 //! ```
 
 mod blocks;
+mod checkpoint;
 mod clients;
 mod cold;
 mod contender;
@@ -51,6 +52,9 @@ pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
     {
         return recovery::run_child(args, child);
     }
+    if let Workload::Checkpoint(args) = &args.workload {
+        return checkpoint::run(args, out);
+    }
     if let Workload::Curve(args) = &args.workload {
         return curve::run(args, out);
     }
@@ -65,6 +69,7 @@ fn plan(workload: &Workload) -> anyhow::Result<(Box<dyn Plan + '_>, &BenchOption
         Workload::Blocks(args) => (Box::new(blocks::Blocks::new(args)), &args.options),
         Workload::Transfers(args) => (Box::new(transfers::Transfers::new(args)), &args.options),
         Workload::Reads(args) => (Box::new(reads::Reads::new(args)), &args.options),
+        Workload::Checkpoint(_) => bail!("it is measured by itself"),
         Workload::Curve(_) => bail!("a curve is made of other workloads"),
         Workload::Hot(args) => (Box::new(transfers::Transfers::hot(args)), &args.options),
         Workload::History(args) => (Box::new(history::History::new(args)), &args.options),

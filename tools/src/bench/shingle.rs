@@ -54,6 +54,8 @@ impl Shingle {
         rocks.block_cache_size = options.cache - row_cache_size;
         rocks.max_background_jobs = options.jobs as u32;
         rocks.max_open_files = OPEN_FILES;
+        // They have a benchmark of their own.
+        config.checkpoint.snapshot_interval = 0;
         let db = Database::builder(dir).shards(shards as usize).config(config.clone()).open()?;
         Ok(Shingle { db, config })
     }

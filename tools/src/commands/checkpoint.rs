@@ -205,11 +205,10 @@ fn open_remote(place: &str) -> anyhow::Result<Remote> {
 
 /// A place that is none is a matter of usage. The store's own errors are told as such.
 fn refusal(error: TransferError) -> anyhow::Error {
-    match error {
-        TransferError::Place { .. } => Usage(error.to_string()).into(),
-        TransferError::Checkpoint(error) => error.into(),
-        other => other.into(),
+    if let TransferError::Place { .. } = error {
+        return Usage(error.to_string()).into();
     }
+    if let TransferError::Checkpoint(error) = error { error.into() } else { error.into() }
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

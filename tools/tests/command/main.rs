@@ -4,6 +4,7 @@ mod bench;
 #[cfg(feature = "peers")]
 mod bench_peers;
 mod bench_workloads;
+mod checkpoint;
 mod demo;
 mod reading_and_writing;
 mod refusals;

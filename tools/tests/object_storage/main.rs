@@ -9,6 +9,7 @@ mod support;
 use s3::S3;
 use serde_json::Value;
 use shingle::{Batch, Block, Database};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -64,7 +65,7 @@ fn commit_blocks(store: &Path, heights: std::ops::Range<u64>, bytes: usize) {
     db.close().expect("a sound disk");
 }
 
-fn state(store: &Path) -> (u64, Vec<(Vec<u8>, Vec<u8>)>) {
+fn state(store: &Path) -> (u64, BTreeMap<Vec<u8>, Vec<u8>>) {
     let db = Database::builder(store).create_if_missing(false).open().expect("a store");
     (db.version(), db.prefix("").collect::<Result<_, _>>().expect("a sound store"))
 }
@@ -77,7 +78,9 @@ fn round_trip(storage: &Storage) {
     storage.ok(&place, &["checkpoint", "create", "first"]);
     let first = state(&data);
     let sent = storage.ok(&place, &["checkpoint", "export", "first", at]);
-    assert_eq!(sent["bytes"], sent["bytes_sent"], "nothing was there");
+    // Small files, options for instance, are alike on all shards.
+    let number = |value: &Value| value.as_u64().expect("a number");
+    assert!(number(&sent["bytes_sent"]) > number(&sent["bytes"]) / 10 * 9, "nothing was there: {sent}");
     let again = storage.ok(&place, &["checkpoint", "export", "first", at]);
     assert_eq!((&again["bytes_sent"], &again["bytes"]), (&Value::from(0), &sent["bytes"]));
 
@@ -85,7 +88,6 @@ fn round_trip(storage: &Storage) {
     storage.ok(&place, &["checkpoint", "create", "second"]);
     let second = state(&data);
     let sent = storage.ok(&place, &["checkpoint", "export", "second", at]);
-    let number = |value: &Value| value.as_u64().expect("a number");
     assert!(number(&sent["bytes_sent"]) < number(&sent["bytes"]) / 2, "tables that were there travelled: {sent}");
     let said = storage.fails(&place, &["checkpoint", "export", "second", at, "--name", "first"]);
     assert!(said.contains("another checkpoint first"), "{said}");
@@ -96,7 +98,7 @@ fn round_trip(storage: &Storage) {
     for (name, expected) in [("first", first), ("second", second)] {
         let (imported, restored) = (format!("./imported-{name}"), format!("restored-{name}"));
         storage.ok(&place, &["checkpoint", "import", at, name, "--to", &imported]);
-        place.ok(&["checkpoint", "verify", &imported]);
+        assert_eq!(place.json(&["checkpoint", "verify", &imported, "--json"])["sound"], true);
         place.ok(&["checkpoint", "restore", &imported, "--to", &restored]);
         assert!(state(&place.path(&restored)) == expected, "{name} came back otherwise than it went");
         let said = storage.fails(&place, &["checkpoint", "import", at, name, "--to", &restored]);

@@ -1,7 +1,7 @@
 //! RocksDB's own repair, and what it must not have lost.
 //!
-//! It makes a new manifest of the tables that it finds, each in the family that the table names. Tables that were ingested name none: they go to the
-//! default family, and with them everything that was not compacted since. Such a repair is refused, for it would open, and answer wrongly.
+//! It makes a new manifest of the tables that it finds, each in the family that the table names. Tables that were ingested name none: RocksDB 11.8 gives them up, and with
+//! them everything that was not compacted since. Such a repair is refused, for it would open, and answer wrongly.
 
 use super::error::{classify, classify_io};
 use super::layout::{CHANGES, EPOCH_KEY, IDENTITY_KEY, MARK_KEY, META, VERSIONS};
