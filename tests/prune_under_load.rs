@@ -162,6 +162,31 @@ fn an_open_snapshot_holds_pruning_back_and_is_named() {
     assert_eq!(db.stats().prune.lag_versions, 0);
 }
 
+/// A feed that stands in the midst of a large version when that is pruned must not go on as if the rest had never been.
+#[test]
+fn a_feed_within_a_version_that_is_pruned_says_so() {
+    let db = Database::builder("").shards(2).with_reorg_window_blocks(0).in_memory().expect("no disk");
+    let mut large = Batch::new();
+    for number in 0..10_000_u64 {
+        large.put(key(number), "value");
+    }
+    db.commit_block(Block { height: 1, timestamp_ms: 0 }, large).expect("no disk");
+    seal(&db);
+    seal(&db);
+    db.flush().expect("no disk");
+    let version = db.blocks(..)[0].version;
+    let mut feed = db.changes_since(version - 1).expect("nothing is pruned");
+    for _ in 0..100 {
+        assert_eq!(feed.next().expect("there are 10 000").expect("a sound store").version, version);
+    }
+    let floor = db.snapshot_at(At::Version(version)).expect("nothing is pruned");
+    db.prune(&Retention::blocks(1)).expect("a sound store");
+    drop(floor);
+    assert_eq!(db.floor(), version);
+    let refused = feed.find_map(|change| change.err()).expect("the rest of the version is gone");
+    assert_eq!(refused.kind(), ErrorKind::Pruned);
+}
+
 #[test]
 fn a_retention_that_keeps_nothing_is_refused() {
     let db = Database::in_memory().expect("no disk");

@@ -6,6 +6,9 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 
+/// About a tenth of what a thread of normal priority gets beside it.
+const NICE: i32 = 10;
+
 /// A pool for each kind of work, so that none waits for another: a commit not for a verification, which may take minutes. None is
 /// rayon's global one: its owner may wait on all of its threads for a commit that needs one.
 #[derive(Debug)]
@@ -16,7 +19,7 @@ pub(crate) struct Workers {
     pub(crate) read: Pool,
     /// What reads or writes whole shards: flushes, verifications, rollbacks, recovery.
     pub(crate) upkeep: Pool,
-    /// Prunings: half the cores, for commits go on meanwhile.
+    /// Prunings. Where the processor is short, they yield to everything else.
     pub(crate) prune: Pool,
 }
 
@@ -27,7 +30,7 @@ impl Workers {
             apply: Pool::new("shingle-applier", cores.min(shards))?,
             read: Pool::new("shingle-reader", cores)?,
             upkeep: Pool::new("shingle-upkeep", cores.min(shards))?,
-            prune: Pool::new("shingle-pruner", (cores / 2).clamp(1, shards))?,
+            prune: Pool::patient("shingle-pruner", cores.min(shards))?,
         })
     }
 }
@@ -38,7 +41,20 @@ pub(crate) struct Pool(ThreadPool);
 
 impl Pool {
     fn new(name: &'static str, threads: usize) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| name.to_owned()).build();
+        Self::build(name, threads, ThreadPoolBuilder::new())
+    }
+
+    /// One whose threads take a small share of a processor that others want.
+    fn patient(name: &'static str, threads: usize) -> Result<Self> {
+        let patient = |_| {
+            // On Linux it is the thread's own. Refused, it works on as any other.
+            let _refused = rustix::process::nice(NICE);
+        };
+        Self::build(name, threads, ThreadPoolBuilder::new().start_handler(patient))
+    }
+
+    fn build(name: &'static str, threads: usize, builder: ThreadPoolBuilder) -> Result<Self> {
+        let pool = builder.num_threads(threads).thread_name(move |_| name.to_owned()).build();
         pool.map(Pool).map_err(|error| Error::Thread { name, cause: Arc::new(std::io::Error::other(error)) })
     }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod prune;
 mod reading_and_writing;
 mod refusals;
 mod support;

@@ -60,6 +60,7 @@ pub(super) fn open(
     let pool = |purpose| IteratorPool::new(&db, path.into(), purpose);
     let backend = RocksBackend {
         points: pool(Purpose::Points),
+        passing: pool(Purpose::PassingPoints),
         rows: pool(Purpose::Rows),
         changes: pool(Purpose::Changes),
         super_versions: AtomicU64::new(0),
