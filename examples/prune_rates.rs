@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "figures for people")]
 
 use shingle::{Batch, Block, Config, Database, Durability, PruneOptions, Pruned, Result, Retention};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const BLOCK_KEYS: u64 = 10_000;
@@ -52,14 +52,15 @@ fn main() -> Result<()> {
         began.elapsed().as_secs_f64()
     );
     wait_for_compactions(&db);
+    println!("compacted, {}", cpu());
 
     let began = Instant::now();
     let rows = db.range::<&[u8]>(..).try_fold(0_u64, |rows, row| row.map(|_| rows + 1))?;
-    println!("newest state read: {rows} keys in {:.2} s", began.elapsed().as_secs_f64());
+    println!("newest state read: {rows} keys in {:.2} s, {}", began.elapsed().as_secs_f64(), cpu());
     let began = Instant::now();
     let report = db.verify(&|_| {})?;
     let rows: u64 = report.shards.iter().map(|shard| shard.rows).sum();
-    println!("all of it read: {rows} rows in {:.2} s", began.elapsed().as_secs_f64());
+    println!("all of it read: {rows} rows in {:.2} s, {}", began.elapsed().as_secs_f64(), cpu());
 
     let blocks = db.blocks(..).len() as u64;
     // The blocks after the first round of all keys each supersede one version of each of their keys.
@@ -71,7 +72,7 @@ fn main() -> Result<()> {
     print("one per cent", &db.prune(&Retention::from_height(hundredth))?);
 
     let alone = commit_latencies(&db, keys, &AtomicBool::new(false), Some(Duration::from_secs(10)))?;
-    println!("commits alone: {alone}");
+    println!("commits alone: {alone}, {}", cpu());
     let done = AtomicBool::new(false);
     let beside = std::thread::scope(|scope| {
         let committing = scope.spawn(|| commit_latencies(&db, keys, &done, None));
@@ -80,14 +81,14 @@ fn main() -> Result<()> {
         print("all but the newest versions, beside commits", &pruned?);
         committing.join().expect("it does not panic")
     })?;
-    println!("commits beside it: {beside}");
+    println!("commits beside it: {beside}, {}", cpu());
     print("space given back", &db.prune_with(&Retention::default(), wet, &|_| {})?);
     wait_for_compactions(&db);
     let stats = db.stats();
     println!("files in the end: {} MB", stats.shards.iter().map(|shard| shard.file_bytes).sum::<u64>() / 1_000_000);
     let began = Instant::now();
     let rows = db.range::<&[u8]>(..).try_fold(0_u64, |rows, row| row.map(|_| rows + 1))?;
-    println!("newest state read: {rows} keys in {:.2} s", began.elapsed().as_secs_f64());
+    println!("newest state read: {rows} keys in {:.2} s, {}", began.elapsed().as_secs_f64(), cpu());
     db.close()
 }
 
@@ -118,13 +119,26 @@ fn commit_latencies(db: &Database, keys: u64, stop: &AtomicBool, most: Option<Du
     Ok(format!("{} commits, median {median:.2} ms, p99 {p99:.2} ms, longest {longest:.1} ms", took.len()))
 }
 
+/// Processor time of the whole process since the last call, which other processes disturb less than elapsed time.
+fn cpu() -> String {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    /// `USER_HZ` of Linux.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    let since = ticks - LAST.swap(ticks, Ordering::Relaxed);
+    format!("{:.2} s of processor time", since as f64 / TICKS_PER_SECOND)
+}
+
 fn print(what: &str, pruned: &Pruned) {
     let seconds = pruned.micros as f64 / 1e6;
     println!(
-        "{what}: {} rows of {} keys ({} changes) in {seconds:.2} s, {:.0} k rows/s; files {} -> {} MB",
+        "{what}: {} rows of {} keys ({} changes) in {seconds:.2} s, {}, {:.0} k rows/s; files {} -> {} MB",
         pruned.versions,
         pruned.keys,
         pruned.changes,
+        cpu(),
         pruned.versions as f64 / seconds / 1e3,
         pruned.before.physical_bytes / 1_000_000,
         pruned.after.physical_bytes / 1_000_000

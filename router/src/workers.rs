@@ -6,8 +6,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 
-/// About a tenth of what a thread of normal priority gets beside it.
-const NICE: i32 = 10;
+/// About a third of what a thread of normal priority gets beside it.
+const NICE: i32 = 5;
 
 /// A pool for each kind of work, so that none waits for another: a commit not for a verification, which may take minutes. None is
 /// rayon's global one: its owner may wait on all of its threads for a commit that needs one.
