@@ -146,7 +146,7 @@ fn keys_are_found_after_any_number_that_are_not_there() {
         let rows = keys.iter().map(|key| (&key[..], version, Some(&key[..])));
         backend.apply(&TestRun::of(rows), version, EPOCH).expect("sound");
     }
-    let newest = |i: u64, at: u64| (1..=at).rev().find(|version| i % version == 0 && i / version < 300);
+    let newest = |i: u64, at: u64| (1..=at).rev().find(|version| i.is_multiple_of(*version) && i / version < 300);
     for absent_between in [0, 1, 10, 500, 3] {
         for i in 0..900_u64 {
             for absent in 0..absent_between {
