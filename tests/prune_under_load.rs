@@ -16,7 +16,7 @@ fn key(number: u64) -> [u8; 8] {
 
 /// Every block writes every key: its height, or a tombstone for one key in five, another one each time.
 fn expected(number: u64, height: u64) -> Option<Vec<u8>> {
-    ((number + height) % 5 != 0).then(|| height.to_be_bytes().to_vec())
+    (!(number + height).is_multiple_of(5)).then(|| height.to_be_bytes().to_vec())
 }
 
 fn seal(db: &Database) {
@@ -160,6 +160,31 @@ fn an_open_snapshot_holds_pruning_back_and_is_named() {
     let pruned = db.prune(&Retention::blocks(1)).expect("a sound store");
     assert_eq!((pruned.floor, pruned.held_back), (db.version(), None));
     assert_eq!(db.stats().prune.lag_versions, 0);
+}
+
+/// A feed that stands in the midst of a large version when that is pruned must not go on as if the rest had never been.
+#[test]
+fn a_feed_within_a_version_that_is_pruned_says_so() {
+    let db = Database::builder("").shards(2).with_reorg_window_blocks(0).in_memory().expect("no disk");
+    let mut large = Batch::new();
+    for number in 0..10_000_u64 {
+        large.put(key(number), "value");
+    }
+    db.commit_block(Block { height: 1, timestamp_ms: 0 }, large).expect("no disk");
+    seal(&db);
+    seal(&db);
+    db.flush().expect("no disk");
+    let version = db.blocks(..)[0].version;
+    let mut feed = db.changes_since(version - 1).expect("nothing is pruned");
+    for _ in 0..100 {
+        assert_eq!(feed.next().expect("there are 10 000").expect("a sound store").version, version);
+    }
+    let floor = db.snapshot_at(At::Version(version)).expect("nothing is pruned");
+    db.prune(&Retention::blocks(1)).expect("a sound store");
+    drop(floor);
+    assert_eq!(db.floor(), version);
+    let refused = feed.find_map(|change| change.err()).expect("the rest of the version is gone");
+    assert_eq!(refused.kind(), ErrorKind::Pruned);
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub struct PruneSettings {
     pub retention: Retention,
     /// The time from one pruning to the next.
     pub interval: Duration,
-    /// It prunes once the newest version is this far above the floor.
+    /// It prunes once so many versions were committed since it did last.
     pub version_threshold: u64,
     /// Whether the first pruning begins when the store is opened, and not an interval later.
     pub prune_on_start: bool,

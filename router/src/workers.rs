@@ -17,7 +17,7 @@ pub(crate) struct Workers {
     pub(crate) read: Pool,
     /// What reads or writes whole shards: flushes, verifications, rollbacks, recovery.
     pub(crate) upkeep: Pool,
-    /// Prunings: half the cores, for commits go on meanwhile.
+    /// Prunings. Where the processor is short, they yield to everything else.
     pub(crate) prune: Pool,
 }
 

@@ -27,7 +27,7 @@ pub struct PruneConfig {
     pub keep_blocks: u64,
     /// Seconds from one pruning to the next. Default 60, 1 to 86 400.
     pub interval_secs: u64,
-    /// How many versions must have been committed above the oldest readable one before a pruning is worth its while. Default 1000, 1 to 1 000 000 000.
+    /// How many versions must have been committed since the last pruning before the next one is worth its while. Default 1000, 1 to 1 000 000 000.
     pub version_threshold: u64,
     /// Whether the first pruning begins as soon as the store is open, and not an interval later. Default false.
     pub prune_on_start: bool,

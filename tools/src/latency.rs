@@ -14,11 +14,6 @@ const DIGITS: u8 = 3;
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Latencies {
-    /// How many were recorded.
-    pub(crate) fn count(&self) -> u64 {
-        self.0.len()
-    }
-
     pub(crate) fn new() -> Result<Self, CreationError> {
         Histogram::new_with_max(MAX.as_nanos() as u64, DIGITS).map(Latencies)
     }
@@ -37,7 +32,7 @@ impl Latencies {
         Duration::from_nanos(self.0.max())
     }
 
-    #[cfg(test)]
+    /// How many were recorded.
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
     }

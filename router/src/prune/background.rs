@@ -49,14 +49,17 @@ impl Pruner {
 }
 
 impl Core {
-    /// Prunes if the floor would rise by as many versions as make it worthwhile.
+    /// Prunes if as many versions came since the last time as make it worthwhile.
     fn prune_by_itself(&self) -> Result<()> {
         let options = &self.options.prune;
-        let reach = self.visible().saturating_sub(self.snapshots.floor());
-        if reach < options.version_threshold {
+        let newest = self.visible();
+        let then = self.pruner.state.lock().newest_then.max(self.snapshots.floor());
+        if newest.saturating_sub(then) < options.version_threshold {
             return Ok(());
         }
         let compact = PruneOptions { dry_run: false, compact: true };
-        self.prune(&options.retention, compact, &|_| {}).map(drop)
+        self.prune(&options.retention, compact, &|_| {})?;
+        self.pruner.state.lock().newest_then = newest;
+        Ok(())
     }
 }

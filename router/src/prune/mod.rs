@@ -16,6 +16,7 @@ pub use retention::Retention;
 
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use shingle_shard::Version;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One pruning at a time, and what is known of it.
@@ -32,6 +33,8 @@ pub(crate) struct Pruner {
 #[derive(Debug, Default)]
 struct State {
     stats: PruneStats,
+    /// The newest version when the store last pruned by itself.
+    newest_then: Version,
 }
 
 impl Pruner {

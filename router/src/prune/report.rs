@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How a pruning goes about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PruneOptions {
-    /// Nothing is removed, and the floor stays: what would go is counted.
+    /// Nothing is removed, and the floor stays: what would go is counted. Memory is flushed as far as that takes.
     pub dry_run: bool,
     /// Afterwards, files of which much was removed are rewritten, so that their space comes back now and not with the next compactions.
     pub compact: bool,

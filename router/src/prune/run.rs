@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Changes that one slice goes through: some tenths of a second. A flush or a rollback of the shard waits for the removal of one slice at most.
-const SLICE_CHANGES: usize = 1 << 17;
+const SLICE_CHANGES: usize = 1 << 18;
 
 /// A shard with this many files at level 0 takes no further slice until compaction has caught up: what room is left is for flushes. RocksDB's own
 /// `level0_slowdown_writes_trigger`.

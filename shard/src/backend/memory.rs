@@ -1,6 +1,6 @@
 //! A backend in memory: for tests and for nodes that keep nothing.
 
-use super::prune::{KeyJudge, Verdict};
+use super::prune::{KeyJudge, SLICE_KEY_BYTES_MAX, Verdict};
 use super::{
     Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
 };
@@ -8,6 +8,9 @@ use crate::{Error, KeyRange, Order, Result, Version};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
+
+/// Changes that are copied at a time for who visits them.
+const VISITED_AT_ONCE: usize = 1024;
 
 /// One key's values by version; `None` for a tombstone.
 type History = BTreeMap<Version, Option<Vec<u8>>>;
@@ -172,7 +175,14 @@ impl Backend for MemoryBackend {
         let state = self.state.read();
         let start = cursor.seen.clone().map_or(Bound::Unbounded, Bound::Excluded);
         let below = || state.changes.range((start.clone(), Bound::Unbounded)).take_while(|change| change.0 <= floor);
-        let mut named: Vec<_> = below().take(changes_max.max(1)).map(|(version, key)| (key, *version)).collect();
+        let mut bytes = 0;
+        let within = |change: &&(Version, Vec<u8>)| {
+            let fits = bytes < SLICE_KEY_BYTES_MAX;
+            bytes += change.1.len();
+            fits
+        };
+        let next = below().take(changes_max.max(1)).take_while(within);
+        let mut named: Vec<_> = next.map(|(version, key)| (key, *version)).collect();
         cursor.finished = below().nth(named.len()).is_none();
         if let (Some(&(first, from)), Some(&(last, through))) = (named.first(), named.last()) {
             slice.changes = Some([(from, first.clone()), (through, last.clone())]);
@@ -218,11 +228,19 @@ impl Backend for MemoryBackend {
     }
 
     fn newest_changes(&self, after: Version, visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()> {
-        let state = self.state.read();
-        let newest_first = state.changes.iter().rev().take_while(|(version, _)| *version > after);
-        // Whoever breaks has seen enough.
-        let _broken = newest_first.map(|(version, key)| visit(*version, key)).find(|flow| flow.is_break());
-        Ok(())
+        let mut below = Bound::Unbounded;
+        loop {
+            // Page by page, for who is visited may ask for rows, and must not meet the lock.
+            let page: Vec<_> = {
+                let state = self.state.read();
+                let newest_first = state.changes.range((Bound::Unbounded, below)).rev();
+                newest_first.take_while(|(version, _)| *version > after).take(VISITED_AT_ONCE).cloned().collect()
+            };
+            if page.iter().any(|(version, key)| visit(*version, key).is_break()) || page.len() < VISITED_AT_ONCE {
+                return Ok(());
+            }
+            below = page.last().cloned().map_or(Bound::Unbounded, Bound::Excluded);
+        }
     }
 
     fn verify(

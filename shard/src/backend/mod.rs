@@ -190,7 +190,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Gives the space of removed rows back, as far as that is worth the rewriting. Takes as long as that takes.
     fn reclaim(&self) -> Result<()>;
 
-    /// Hands the changes of versions above `after` to `visit`, the newest version first, until it breaks.
+    /// Hands the changes of versions above `after` to `visit`, the newest version first, until it breaks; no lock is held meanwhile.
     fn newest_changes(&self, after: Version, visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()>;
 
     /// Reads everything and checks every checksum; hands every row of `versions` to `row` (by key, then version

@@ -6,6 +6,9 @@
 
 use crate::Version;
 
+/// A slice ends when the keys that its changes name have so many bytes, however few they are.
+pub(crate) const SLICE_KEY_BYTES_MAX: usize = 16 << 20;
+
 /// How far a pruning of one backend has come: where it goes on.
 #[derive(Clone, Debug, Default)]
 pub struct PruneCursor {

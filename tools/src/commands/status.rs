@@ -22,7 +22,7 @@ fn floor(stats: &Stats) -> String {
         let age = units::duration(Duration::from_millis(at.open_ms));
         format!("{} at version {}, for {age}", units::counted(at.count, "snapshot"), at.version)
     });
-    let held = stats.prune.held_back.map(|hold| super::prune::reason(hold)).into_iter().chain(open);
+    let held = stats.prune.held_back.map(super::prune::reason).into_iter().chain(open);
     std::iter::once(stats.floor.to_string()).chain(held).collect::<Vec<_>>().join("; held by ")
 }
 

@@ -6,6 +6,7 @@ mod bench_peers;
 mod bench_workloads;
 mod checkpoint;
 mod demo;
+mod prune;
 mod reading_and_writing;
 mod refusals;
 mod support;

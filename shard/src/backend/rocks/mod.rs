@@ -71,6 +71,7 @@ pub struct RocksBackend {
     pruned_to: AtomicU64,
     reclaim: reclaim::Reclaim,
     points: IteratorPool,
+    passing: IteratorPool,
     rows: IteratorPool,
     changes: IteratorPool,
     /// What RocksDB counts up whenever the files that a new iterator would see change, as last looked at.
@@ -149,7 +150,7 @@ impl RocksBackend {
 
     /// No read that begins from now on sees less than what is on disk now.
     fn renew_iterators(&self) {
-        for pool in [&self.points, &self.rows, &self.changes] {
+        for pool in [&self.points, &self.passing, &self.rows, &self.changes] {
             pool.renew();
         }
     }

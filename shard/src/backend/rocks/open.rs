@@ -63,6 +63,7 @@ pub(super) fn open(
     let backend = RocksBackend {
         presence,
         points: pool(Purpose::Points),
+        passing: pool(Purpose::PassingPoints),
         rows: pool(Purpose::Rows),
         changes: pool(Purpose::Changes),
         super_versions: AtomicU64::new(0),

@@ -8,7 +8,7 @@ use super::ingest::Ingestion;
 use super::iterators::Lease;
 use super::layout::{CHANGES, VERSIONS};
 use super::row::{VERSION_BYTES, decode_value, push_row_key, split_row_key};
-use crate::backend::prune::{KeyJudge, PruneCursor, PruneSlice, Verdict};
+use crate::backend::prune::{KeyJudge, PruneCursor, PruneSlice, SLICE_KEY_BYTES_MAX, Verdict};
 use crate::{Result, Version};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -28,7 +28,7 @@ pub(super) fn prunable(
     let mut named = take_changes(backend, floor, cursor, changes_max, slice)?;
     named.sort_unstable();
     let Some(first) = &cursor.first else { return Ok(()) };
-    let mut rows = backend.points.lease();
+    let mut rows = backend.passing.lease();
     let mut versions = Vec::new();
     for of_key in named.chunk_by(|a, b| a.0 == b.0) {
         let key = of_key[0].0.as_slice();
@@ -58,7 +58,7 @@ fn take_changes(
         }),
         None => parts.seek_to_first(),
     }
-    let mut named = Vec::new();
+    let (mut named, mut bytes) = (Vec::new(), 0);
     let mut ends: Option<[(Version, Vec<u8>); 2]> = None;
     cursor.finished = true;
     while let Some((part_key, value)) = parts.entry()? {
@@ -66,13 +66,14 @@ fn take_changes(
         if version > floor {
             break;
         }
-        if named.len() >= changes_max {
+        if named.len() >= changes_max || bytes >= SLICE_KEY_BYTES_MAX {
             cursor.finished = false;
             break;
         }
         for key in std::iter::once(Some(first)).chain(PartKeys::new(value)) {
             let key = key.ok_or_else(|| backend.broken("part of changes"))?;
             named.push((key.to_vec(), version));
+            bytes += key.len();
         }
         let last = (version, named.last().map_or_else(|| first.to_vec(), |(key, _)| key.clone()));
         match &mut ends {
