@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// An open store. Clones are handles of the same store; it is closed when the last one goes, or by [`Database::close`].
 ///
 /// Every method may be called from any thread. Readers never wait for a writer.
+///
+/// Let the last handle go before `main` returns, and join the threads that hold one: RocksDB takes its own threads down as the process ends, and
+/// aborts a process that still works with it then. Nothing that was acknowledged is lost by that, but the exit status is.
 #[derive(Clone, Debug)]
 pub struct Database {
     pub(crate) store: Arc<Store>,
