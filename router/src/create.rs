@@ -14,6 +14,7 @@ use crate::{Error, Result, durable};
 use rayon::prelude::*;
 use shingle_shard::backend::{RocksBackend, RocksShared};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Makes a store and opens it.
@@ -84,13 +85,12 @@ pub(crate) fn new_manifest(layout: &Layout<'_>, options: &OpenOptions, shards: u
 /// Removes what an attempt that was cut short has left.
 pub(crate) fn remove_left(layout: &Layout<'_>, left: Option<&Creating>) -> Result<()> {
     let Some(left) = left else { return Ok(()) };
-    for dir in left.dirs(layout.dir).filter(|dir| dir.exists()) {
-        fs::remove_dir_all(&dir).map_err(|error| Error::io("remove", &dir, error))?;
-    }
-    for file in [layout.blocks(), layout.manifest_new()].into_iter().filter(|file| file.exists()) {
-        fs::remove_file(&file).map_err(|error| Error::io("remove", &file, error))?;
-    }
-    Ok(())
+    let gone = |path: PathBuf, removed: io::Result<()>| match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &path, error)),
+        _ => Ok(()),
+    };
+    left.dirs(layout.dir).try_for_each(|dir| gone(dir.clone(), fs::remove_dir_all(&dir)))?;
+    [layout.blocks(), layout.manifest_new()].into_iter().try_for_each(|file| gone(file.clone(), fs::remove_file(&file)))
 }
 
 /// Refuses places that hold anything. If no attempt has `left` anything, the store's own directory must hold nothing else either.

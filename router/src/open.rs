@@ -191,8 +191,10 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
     check_made_as_asked(layout, &manifest, &options)?;
     let rocks = within_file_limit(&options.rocks, manifest.shards.len())?;
     let paths = manifest.shard_dirs(layout.dir);
-    if let Some((shard, path)) = paths.iter().enumerate().find(|(_, path)| !path.exists()) {
-        return Err(Error::MissingShard { shard, path: path.clone() });
+    for (shard, path) in paths.iter().enumerate() {
+        if !path.try_exists().map_err(|error| Error::io("look for", path, error))? {
+            return Err(Error::MissingShard { shard, path: path.clone() });
+        }
     }
     let shared = RocksShared::new(&rocks, paths.len())?;
     let workers = Workers::new(paths.len())?;

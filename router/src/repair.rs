@@ -229,7 +229,7 @@ struct Copy {
 
 impl Copy {
     fn of(number: usize, shard: &Path) -> Result<Self> {
-        if !shard.exists() {
+        if !shard.try_exists().map_err(|error| Error::io("look for", shard, error))? {
             return Err(Error::MissingShard { shard: number, path: shard.to_owned() });
         }
         let path = repair_beside(shard);

@@ -81,7 +81,7 @@ impl Core {
             Named::Automatic => Name::automatic(self.newest_block(), self.visible()),
         };
         let dir = Layout { dir: &disk.dir }.checkpoints().join(name.as_str());
-        if dir.exists() {
+        if dir.try_exists().map_err(|error| Error::io("look for", &dir, error))? {
             return Err(Error::CheckpointExists { name: name.as_str().to_owned() });
         }
         let automatic = matches!(named, Named::Automatic);

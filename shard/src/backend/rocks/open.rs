@@ -56,6 +56,7 @@ pub(super) fn open(
     ];
     let db = DB::open_cf_descriptors(&instance_options, path, families).map_err(|e| classify(path, &e))?;
     let db = Arc::new(db);
+    versions_options.adapt(&db, path)?;
     let meta = Meta::open(&db, path, identity, mode == Mode::Create)?;
     ingest::prepare_dir(path)?;
     let presence = Presence::open(&db, shared);
@@ -110,7 +111,7 @@ fn create_dir(path: &Path) -> std::io::Result<()> {
 /// Refuses a directory that holds no instance, or one of another making: before anything in it is opened for writing.
 fn check_families(path: &Path, options: &Options, mode: Mode) -> Result<()> {
     let foreign = |what: String| Err(Error::Foreign { path: path.into(), what });
-    if !current_file(path).exists() {
+    if !current_file(path).try_exists().map_err(|e| classify_io(path, &e))? {
         return match mode {
             Mode::Create => Ok(()),
             Mode::Open if holds_tables(path) => {
