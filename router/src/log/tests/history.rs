@@ -302,3 +302,32 @@ fn the_remains_of_a_group_do_not_follow_the_next_one() -> Result<()> {
     }
     Ok(())
 }
+
+/// Giving segments up is cut short by a failing call; what was given up before is written to as another segment, and the power goes.
+#[test]
+fn a_segment_given_up_before_a_failure_has_lost_its_old_name() -> Result<()> {
+    for (seed, failing) in (0..600).flat_map(|seed| (0..6).map(move |failing| (seed, failing))) {
+        let disk = SimDisk::new(seed);
+        let mut log = create(&disk)?;
+        let records: Vec<_> = (1..=60).map(|version| Record::commit(version, vec![7; 600])).collect();
+        records[..40].iter().try_for_each(|record| append(&mut log, std::slice::from_ref(record)))?;
+        log.sync()?;
+        disk.fail_after(1, Fault::NoSpace);
+        assert!(log.release(39).is_err(), "three segments and more are given up");
+        disk.heal();
+        disk.fail_after(failing, Fault::Io);
+        let mut synced = 40;
+        for record in &records[40..] {
+            if append(&mut log, std::slice::from_ref(record)).and_then(|()| log.sync()).is_err() {
+                break;
+            }
+            synced = record.version;
+        }
+        drop(log);
+        disk.cut_power();
+        let (_, _, read) = open(&disk, Recover::Strict, 39)?;
+        let read: Vec<_> = read.iter().map(|record| record.version).filter(|version| *version > 39).collect();
+        assert!((40..=synced).all(|version| read.contains(&version)), "seed {seed}, call {failing}: {read:?}");
+    }
+    Ok(())
+}
