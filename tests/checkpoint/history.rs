@@ -80,7 +80,8 @@ impl History {
         self.0.last().map_or(0, Event::version)
     }
 
-    /// Panics unless the store is exactly what this history makes of it up to version `at`: every key at every block, every change, every block.
+    /// Panics unless the store is exactly what this history makes of it up to version `at`: every key at every block, every change, every
+    /// block. What is below its floor it must refuse.
     pub(crate) fn check(&self, db: &Database, at: Version) {
         let mut commits = BTreeMap::<Version, &Writes>::new();
         let mut blocks = Vec::<SealedBlock>::new();
@@ -114,28 +115,34 @@ impl History {
             }
             state
         };
+        let floor = db.floor();
         let read = |at| -> State {
             let snapshot = db.snapshot_at(at).expect("a retained version");
             snapshot.prefix("").collect::<shingle::Result<_>>().expect("a sound store")
         };
         assert!(read(At::Newest) == state(at), "the newest state differs");
-        for block in &blocks {
+        let (pruned, retained) = blocks.split_at(blocks.partition_point(|block| block.version < floor));
+        for block in pruned {
+            let refused = db.snapshot_at(At::Height(block.height)).expect_err("it is below the floor");
+            assert_eq!(refused.kind(), ErrorKind::Pruned);
+        }
+        for block in retained {
             assert!(read(At::Height(block.height)) == state(block.version), "the state at {block:?} differs");
         }
         for gone in removed {
-            if !gone.is_empty() {
+            if !gone.is_empty() && gone.start >= floor {
                 let refused = db.snapshot_at(At::Version(gone.start)).expect_err("it was rolled back");
                 assert_eq!(refused.kind(), ErrorKind::RolledBack);
             }
         }
         let changes: Vec<_> = db
-            .changes_since(0)
-            .expect("nothing is pruned")
+            .changes_since(floor)
+            .expect("nothing above the floor is pruned")
             .map(|change| change.map(|change| (change.version, change.key, change.value)))
             .collect::<shingle::Result<_>>()
             .expect("a sound store");
         let expected: Vec<_> = commits
-            .iter()
+            .range(floor + 1..)
             .flat_map(|(version, writes)| writes.iter().map(|(key, value)| (*version, key.clone(), value.clone())))
             .collect();
         assert!(changes == expected, "the changes differ");

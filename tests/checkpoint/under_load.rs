@@ -1,15 +1,15 @@
-//! Commits, flushes and rollbacks go on while checkpoints are made; each restores to exactly its version.
+//! Commits, flushes, rollbacks and prunings go on while checkpoints are made; each restores to exactly its version.
 
 use crate::history::History;
 use crate::{builder, restore};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use shingle::{Checkpoint, Database};
+use shingle::{Checkpoint, Database, Retention};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// Makes `count` checkpoints of a store that is written to; returns what was written.
-fn make_under_load(db: &Database, count: usize, seed: u64) -> (History, Vec<Checkpoint>) {
+/// Makes `count` checkpoints of a store that is written to, and pruned if it `is_pruned`; returns what was written.
+fn make_under_load(db: &Database, count: usize, seed: u64, is_pruned: bool) -> (History, Vec<Checkpoint>) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -22,6 +22,11 @@ fn make_under_load(db: &Database, count: usize, seed: u64) -> (History, Vec<Chec
         let flusher = scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 db.flush().expect("room on the disk");
+            }
+        });
+        let pruner = scope.spawn(|| {
+            while is_pruned && !stop.load(Ordering::Relaxed) {
+                db.prune(&Retention::blocks(20)).expect("a sound store");
             }
         });
         let made = (0..count)
@@ -39,14 +44,16 @@ fn make_under_load(db: &Database, count: usize, seed: u64) -> (History, Vec<Chec
             .collect();
         stop.store(true, Ordering::Relaxed);
         flusher.join().expect("no panic in it");
+        pruner.join().expect("no panic in it");
         (writer.join().expect("no panic in it"), made)
     })
 }
 
-fn check(shards: usize) {
+fn check(shards: usize, is_pruned: bool) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let db = builder(&dir.path().join("store"), shards).open().expect("a new store");
-    let (history, made) = make_under_load(&db, 5, shards as u64);
+    let (history, made) = make_under_load(&db, 5, shards as u64, is_pruned);
+    assert_eq!(db.floor() > 0, is_pruned);
     assert_eq!(db.checkpoints().expect("a readable directory"), made, "listed as they were made, oldest first");
     for (number, checkpoint) in made.iter().enumerate() {
         let target = dir.path().join(format!("restored {number}"));
@@ -73,15 +80,21 @@ fn check(shards: usize) {
 
 #[test]
 fn one_shard_restores_exactly() {
-    check(1);
+    check(1, false);
 }
 
 #[test]
 fn four_shards_restore_exactly() {
-    check(4);
+    check(4, false);
 }
 
 #[test]
 fn sixteen_shards_restore_exactly() {
-    check(16);
+    check(16, false);
+}
+
+/// What is pruned between the links of two shards is below the floor that the checkpoint has.
+#[test]
+fn shards_that_are_pruned_meanwhile_restore_exactly() {
+    check(16, true);
 }
