@@ -36,7 +36,7 @@ impl Remote {
             files.iter().filter(|file| there.get(&object_name(file)) != Some(&file.bytes)).collect();
         missing.sort_by_key(|file| object_name(file));
         missing.dedup_by_key(|file| object_name(file));
-        let mut sum = Transferred {
+        let sum = Transferred {
             files: files.len() as u64,
             bytes: files.iter().map(|file| file.bytes).sum(),
             files_sent: missing.len() as u64,
@@ -56,7 +56,6 @@ impl Remote {
         let path = self.manifest_path(name);
         let put = self.store.put(&path, PutPayload::from(text.into_bytes())).await;
         put.map_err(|error| self.failed("write", &path, error))?;
-        sum.files_sent = missing.len() as u64;
         Ok(sum)
     }
 

@@ -37,6 +37,9 @@ fn round_trip(home: &Path, disks: &[PathBuf], links_everywhere: bool) {
     assert_eq!(restored.bytes_linked, 0);
     history.check(&builder(&copied, 4).open().expect("a restored store"), at);
     db.delete_checkpoint("on-all-disks").expect("it is there");
+    let unreadable = db.checkpoint("on-all-disks").expect("its name is free again");
+    std::fs::write(unreadable.path.join("CHECKPOINT"), "damaged").expect("it is a file");
+    db.delete_checkpoint("on-all-disks").expect("it is there, readable or not");
     let left: Vec<_> = disks.iter().chain([&store]).flat_map(|dir| files::walk(dir)).collect();
     assert!(left.iter().all(|path| !path.ends_with("on-all-disks")), "a deleted checkpoint leaves nothing: {left:?}");
     history.check(&db, history.version());

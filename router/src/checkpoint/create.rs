@@ -8,7 +8,7 @@ use super::{CheckpointProgress, NEVER, list};
 use crate::blocks::{BlocksFile, SealedBlock};
 use crate::core::{Core, Disk};
 use crate::creating::Creating;
-use crate::layout::{CHECKPOINT_STORE, CheckpointLayout, FORMAT, Layout, part_beside, shard_name, store_id_text};
+use crate::layout::{CHECKPOINT_STORE, CheckpointLayout, FORMAT, Layout, shard_name, store_id_text};
 use crate::log::{Log, LogOptions, Tail};
 use crate::manifest::Manifest;
 use crate::snapshot::{At, Snapshot};
@@ -107,7 +107,7 @@ impl Core {
         progress: &(dyn Fn(CheckpointProgress) + Sync),
         stop: &AtomicBool,
     ) -> Result<Checkpoint> {
-        let parts = parts(disk, name);
+        let parts = list::parts(&disk.manifest.lock().shards, name.as_str());
         let marker = Layout { dir };
         durable::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
         Creating::of_dirs(&parts)?.store(&marker)?;
@@ -189,16 +189,6 @@ impl Core {
         entries.retain(|entry| entry.version() <= through);
         BlocksFile::create(store_dir, store.store_id)?.append(&entries)
     }
-}
-
-/// The directories of the shards' parts: relative to the checkpoint's where they lie inside.
-fn parts(disk: &Disk, name: &Name) -> Vec<PathBuf> {
-    let shards = disk.manifest.lock().shards.clone();
-    let part = |(number, shard): (usize, &PathBuf)| match shard.is_absolute() {
-        true => part_beside(shard, name.as_str()),
-        false => Path::new("shards").join(shard_name(number)),
-    };
-    shards.iter().enumerate().map(part).collect()
 }
 
 /// Writes the commits and rollbacks above `base` up to `through` as a log that was closed in order.

@@ -5,7 +5,7 @@ use super::name::Name;
 use crate::blocks::SealedBlock;
 use crate::core::Core;
 use crate::creating::Creating;
-use crate::layout::{CheckpointLayout, Layout};
+use crate::layout::{CheckpointLayout, Layout, part_beside, shard_name};
 use crate::lock::StoreLock;
 use crate::manifest::Manifest;
 use crate::{Error, Result, durable};
@@ -72,36 +72,6 @@ impl Checkpoint {
     }
 }
 
-/// A file of a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckpointFile {
-    /// Its path below the checkpoint's directory, were all of them there.
-    pub name: PathBuf,
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its size.
-    pub bytes: u64,
-    /// XXH3 of its contents, 128 bits, in hex.
-    pub xxh3: String,
-}
-
-/// The files of the checkpoint in `dir`, and the text of the manifest that it has where all of them lie below its directory.
-///
-/// # Errors
-/// No checkpoint, or a damaged one.
-pub fn checkpoint_files(dir: &Path) -> Result<(Vec<CheckpointFile>, String)> {
-    let manifest = CheckpointManifest::load(dir)?;
-    let moved = manifest.in_one_place();
-    let file = |file| CheckpointFile {
-        name: moved.path(Path::new(""), file),
-        path: manifest.path(dir, file),
-        bytes: file.bytes,
-        xxh3: file.xxh3.clone(),
-    };
-    let text = moved.to_text()?;
-    Ok((moved.files.iter().map(file).collect(), text))
-}
-
 /// Where the store in `store_dir` has its checkpoint `name`.
 ///
 /// # Errors
@@ -137,14 +107,16 @@ pub fn delete_checkpoint(store_dir: &Path, name: &str) -> Result<()> {
         return Err(Error::not_a_store(store_dir));
     }
     let _lock = StoreLock::acquire(store_dir)?;
-    delete(&dir)
+    // It may be damaged: a checkpoint that can be read does not need it.
+    delete(&dir, name, &Manifest::load(store_dir).map(|store| store.shards).unwrap_or_default())
 }
 
 impl Core {
     pub(crate) fn delete_checkpoint(&self, name: &str) -> Result<()> {
         let disk = self.disk.as_ref().ok_or(Error::InMemory { what: "delete a checkpoint of" })?;
         let _not_while_one_is_made = self.checkpoints.making.lock();
-        delete(&checkpoint_path(&disk.dir, name)?)
+        let shards = disk.manifest.lock().shards.clone();
+        delete(&checkpoint_path(&disk.dir, name)?, name, &shards)
     }
 
     pub(crate) fn list_checkpoints(&self) -> Result<Vec<Checkpoint>> {
@@ -152,16 +124,24 @@ impl Core {
     }
 }
 
+/// The directories of the shards' parts: relative to the checkpoint's where they lie inside.
+pub(super) fn parts(shards: &[PathBuf], name: &str) -> Vec<PathBuf> {
+    let part = |(number, shard): (usize, &PathBuf)| match shard.is_absolute() {
+        true => part_beside(shard, name),
+        false => Path::new("shards").join(shard_name(number)),
+    };
+    shards.iter().enumerate().map(part).collect()
+}
+
 /// 1. The marker says what there is to remove. 2. Without its manifest it is no checkpoint. 3. Its files go; if that is cut short, as those of one that
 ///    was cut short while it was made.
-fn delete(dir: &Path) -> Result<()> {
+fn delete(dir: &Path, name: &str, shards: &[PathBuf]) -> Result<()> {
     if !CheckpointManifest::is_there(dir)? {
         return Err(Error::NoSuchCheckpoint { path: dir.to_owned() });
     }
-    // A manifest that cannot be read names no parts: those beside shards are left where they are.
-    if let Ok(manifest) = CheckpointManifest::load(dir) {
-        Creating::of_dirs(&manifest.parts)?.store(&Layout { dir })?;
-    }
+    // A manifest that cannot be read names no parts: they are where they would be made today.
+    let parts = CheckpointManifest::load(dir).map_or_else(|_| parts(shards, name), |manifest| manifest.parts);
+    Creating::of_dirs(&parts)?.store(&Layout { dir })?;
     fail::fail_point!("checkpoint::delete::after_marker");
     let path = CheckpointLayout { dir }.manifest();
     let removed = fs::remove_file(&path).and_then(|()| durable::sync_name(&path));
@@ -219,36 +199,4 @@ fn directories(store_dir: &Path) -> Result<Vec<(String, PathBuf)>> {
         }
     }
     Ok(found)
-}
-
-/// The files that the manifest `text` names, were all of them below one directory.
-///
-/// # Errors
-/// A damaged manifest.
-pub fn parse_checkpoint(text: &[u8]) -> Result<Vec<CheckpointFile>> {
-    let manifest = CheckpointManifest::parse(Path::new("CHECKPOINT"), text)?.in_one_place();
-    let file = |file| {
-        let name = manifest.path(Path::new(""), file);
-        CheckpointFile { path: name.clone(), name, bytes: file.bytes, xxh3: file.xxh3.clone() }
-    };
-    Ok(manifest.files.iter().map(file).collect())
-}
-
-/// Makes a checkpoint of the files in `dir`, which are durable and those that the manifest `text` names; but not yet their names.
-///
-/// # Errors
-/// A damaged manifest; I/O.
-pub fn complete_checkpoint(dir: &Path, text: &[u8]) -> Result<Checkpoint> {
-    let manifest = CheckpointManifest::parse(&CheckpointLayout { dir }.manifest(), text)?.in_one_place();
-    let mut dirs: Vec<_> =
-        manifest.files.iter().filter_map(|file| Some(manifest.path(dir, file).parent()?.to_owned())).collect();
-    dirs.sort();
-    dirs.dedup();
-    for below in &dirs {
-        durable::sync_dir(below)?;
-        durable::create_dir_all(below).map_err(|error| Error::io("sync", below, error))?;
-    }
-    durable::create_dir_all(dir).map_err(|error| Error::io("sync", dir, error))?;
-    manifest.store(dir)?;
-    Ok(Checkpoint::new(dir, &manifest))
 }

@@ -15,16 +15,15 @@ mod create;
 mod list;
 mod manifest;
 mod name;
+mod portable;
 mod restore;
 mod verify;
 
 pub use automatic::CheckpointStats;
 pub(crate) use automatic::Checkpoints;
 pub(crate) use list::remove_unfinished;
-pub use list::{
-    Checkpoint, CheckpointFile, checkpoint_files, checkpoint_path, checkpoints, complete_checkpoint, delete_checkpoint,
-    parse_checkpoint,
-};
+pub use list::{Checkpoint, checkpoint_path, checkpoints, delete_checkpoint};
+pub use portable::{CheckpointFile, checkpoint_files, complete_checkpoint, parse_checkpoint};
 pub use restore::{RestoreOptions, Restored, restore};
 pub use verify::{CheckpointReport, FileDamage, verify_checkpoint};
 
