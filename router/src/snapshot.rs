@@ -9,6 +9,7 @@ use shingle_shard::{KeyRange, Version};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Below this many keys, a `multi_get` reads them one after the other: waking the workers costs more than it saves.
 const PARALLEL_KEYS_MIN: usize = 64;
@@ -32,9 +33,27 @@ pub enum At {
 /// The open snapshots, and the floor that they hold back.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
-    /// How many snapshots are open at each version. Pruning takes this lock to raise the floor, so that none slips below it.
-    open: Mutex<BTreeMap<Version, usize>>,
+    /// The snapshots that are open at each version. Pruning takes this lock to raise the floor, so that none slips below it.
+    open: Mutex<BTreeMap<Version, Openings>>,
     floor: AtomicU64,
+}
+
+/// The snapshots of one version.
+#[derive(Debug)]
+struct Openings {
+    count: usize,
+    /// Since when at least one has been open.
+    since: Instant,
+}
+
+/// How many snapshots are open, and what they hold back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OpenSnapshots {
+    pub(crate) count: usize,
+    /// The lowest version of one.
+    pub(crate) oldest: Option<Version>,
+    /// For how long a version has been held, at the most.
+    pub(crate) longest: Option<Duration>,
 }
 
 impl Snapshots {
@@ -47,17 +66,24 @@ impl Snapshots {
         self.floor.load(Ordering::Acquire)
     }
 
-    /// How many snapshots are open, and the version of the oldest.
-    pub(crate) fn count_and_oldest(&self) -> (usize, Option<Version>) {
+    pub(crate) fn summary(&self) -> OpenSnapshots {
         let open = self.open.lock();
-        (open.values().sum(), open.keys().next().copied())
+        OpenSnapshots {
+            count: open.values().map(|openings| openings.count).sum(),
+            oldest: open.keys().next().copied(),
+            longest: open.values().map(|openings| openings.since).min().map(|since| since.elapsed()),
+        }
+    }
+
+    fn enter(open: &mut BTreeMap<Version, Openings>, version: Version) {
+        open.entry(version).or_insert_with(|| Openings { count: 0, since: Instant::now() }).count += 1;
     }
 
     /// The floor never passes the visible version, so the newest one can always be read.
     fn register_newest(&self, visible: impl FnOnce() -> Version) -> Version {
         let mut open = self.open.lock();
         let version = visible();
-        *open.entry(version).or_default() += 1;
+        Self::enter(&mut open, version);
         version
     }
 
@@ -67,15 +93,15 @@ impl Snapshots {
         if version < floor {
             return Err(Error::Pruned { asked: version, floor });
         }
-        *open.entry(version).or_default() += 1;
+        Self::enter(&mut open, version);
         Ok(version)
     }
 
     fn release(&self, version: Version) {
         let mut open = self.open.lock();
-        if let Some(count) = open.get_mut(&version) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(openings) = open.get_mut(&version) {
+            openings.count -= 1;
+            if openings.count == 0 {
                 open.remove(&version);
             }
         }

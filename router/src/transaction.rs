@@ -45,12 +45,44 @@ pub struct Transaction {
     writes: Writes,
     keys_read: Vec<Vec<u8>>,
     ranges_read: Vec<KeyRange>,
+    ending: Ending,
+}
+
+/// Counts how a transaction ends: aborted, unless it is committed or handed over to the commit protocol, which counts it then.
+#[derive(Debug)]
+struct Ending {
+    core: Arc<Core>,
+    is_open: bool,
+}
+
+impl Ending {
+    fn begin(core: &Arc<Core>) -> Self {
+        core.counters.begun();
+        Ending { core: Arc::clone(core), is_open: true }
+    }
+
+    fn handed_over(mut self) {
+        self.is_open = false;
+    }
+
+    fn committed(self) {
+        self.core.counters.transaction_committed();
+        self.handed_over();
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.core.counters.transaction_aborted();
+        }
+    }
 }
 
 impl Transaction {
     pub(crate) fn begin(core: &Arc<Core>, isolation: Isolation) -> Self {
-        core.counters.begun();
         Transaction {
+            ending: Ending::begin(core),
             snapshot: Snapshot::newest(core),
             isolation,
             durability: None,
@@ -169,7 +201,9 @@ impl Transaction {
         self.snapshot.check()?;
         if self.writes.is_empty() {
             // It saw one version of the store, and so stands in the serial order right behind that version.
-            return Ok(CommitHandle::finished(self.version()));
+            let version = self.version();
+            self.ending.committed();
+            return Ok(CommitHandle::finished(version));
         }
         let core = self.snapshot.core();
         let mut batch = Batch::new();
@@ -180,7 +214,8 @@ impl Transaction {
             };
         }
         let durability = self.durability.unwrap_or(core.options.durability);
-        let prepared = Prepared::commit(&core.shards, &batch, None, durability, core.options.batch_bytes_max)?;
+        let mut prepared = Prepared::commit(&core.shards, &batch, None, durability, core.options.batch_bytes_max)?;
+        prepared.is_transaction = true;
         let mut reads = ReadSet {
             at: self.version(),
             rollbacks_seen: self.snapshot.rollbacks_seen(),
@@ -188,7 +223,9 @@ impl Transaction {
             ranges: self.ranges_read,
         };
         reads.keys.extend(self.writes.into_keys());
-        core.submit(prepared, Some(&reads))
+        let handle = core.submit(prepared, Some(&reads))?;
+        self.ending.handed_over();
+        Ok(handle)
     }
 
     /// Runs `body` in transactions until one commits, at most [`ATTEMPTS_MAX`] times.

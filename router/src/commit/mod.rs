@@ -140,7 +140,10 @@ impl Core {
         fail::fail_point!("commit::after_publish");
         self.sequencer.lock().in_flight.forget_through(newest.version);
         self.pipeline.published.notify_all();
-        self.counters.published(group);
+        match &outcome {
+            Ok(()) => self.counters.published(group),
+            Err(_) => self.counters.failed(group),
+        }
         for commit in group {
             commit.completion.finish(outcome.clone().map(|()| commit.version));
         }

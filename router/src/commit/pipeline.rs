@@ -132,6 +132,7 @@ impl Core {
         };
         self.pipeline.published.notify_all();
         self.leave(&failed);
+        self.counters.failed(&failed);
         for commit in failed {
             commit.completion.finish(Err(error.clone()));
         }
@@ -154,6 +155,7 @@ impl Core {
         self.pipeline.published.notify_all();
         self.pipeline.synced_changed.notify_all();
         self.flusher.stop();
+        self.counters.failed(&under_way);
         for commit in under_way {
             commit.completion.finish(Err(error.clone()));
         }

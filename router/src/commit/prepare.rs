@@ -6,6 +6,7 @@ use crate::log::{CommitPayload, Frame, Kind, RollbackRecord, payload_checksum};
 use crate::shards::Shards;
 use crate::{Durability, Error, Result};
 use shingle_shard::{OpsBuf, Version};
+use std::time::Instant;
 
 /// What a write takes beside its part of the payload. Under way up to 42 B: its hash, and its place in the table of what is in flight, which may be
 /// half empty. In the memtable 48 B for its header, and its place in the index.
@@ -25,6 +26,10 @@ pub(crate) struct Prepared {
     pub(crate) key_hashes: Vec<u64>,
     pub(crate) block: Option<Block>,
     pub(crate) durability: Durability,
+    /// When its author asked for it.
+    pub(crate) begun: Instant,
+    /// Whether it ends a transaction.
+    pub(crate) is_transaction: bool,
 }
 
 impl Prepared {
@@ -35,6 +40,7 @@ impl Prepared {
         durability: Durability,
         batch_bytes_max: usize,
     ) -> Result<Self> {
+        let begun = Instant::now();
         batch.check()?;
         if batch.bytes() > batch_bytes_max {
             return Err(Error::BatchTooLarge { bytes: batch.bytes() as u64, max: batch_bytes_max as u64 });
@@ -58,6 +64,8 @@ impl Prepared {
             key_hashes,
             block,
             durability,
+            begun,
+            is_transaction: false,
         })
     }
 
@@ -70,6 +78,8 @@ impl Prepared {
             key_hashes: Vec::new(),
             block: None,
             durability: Durability::Sync,
+            begun: Instant::now(),
+            is_transaction: false,
         }
     }
 

@@ -231,7 +231,7 @@ impl Core {
     }
 
     fn conflict(&self, conflict: Error) -> Error {
-        self.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+        self.counters.conflict();
         conflict
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Writer {
     held: Version,
     /// The newest version that was written.
     pub(super) version: Version,
+    /// Entries written since the memtable was made.
+    writes: u64,
     active: Active,
 }
 
@@ -49,6 +51,7 @@ impl Writer {
             chunk_bytes,
             held,
             version: held,
+            writes: 0,
             active: Active::default(),
         }
     }
@@ -101,11 +104,13 @@ impl Memtable {
                 let chunk = writer.chunk.as_mut().expect("added above");
                 self.insert(&chunks, chunk, version, *op, *hash);
                 writer.active.used_bytes += bytes as u64;
+                writer.writes += 1;
             }
         }
         if writer.active.used_bytes != used_before {
             writer.active.newest = version;
             self.usage.active.store(writer.active.used_bytes, Relaxed);
+            self.usage.writes.store(writer.writes, Relaxed);
         }
     }
 
