@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks for an orderly end, the second ends at once. A store survives either.
+//! Ctrl-C, and SIGTERM: the first asks for an orderly end, the second ends at once. A store survives either.
 
 use anyhow::Context;
 use std::sync::Arc;

@@ -3,10 +3,12 @@
 mod bench;
 mod demo;
 mod number;
+mod remote;
 mod store;
 
 pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
 pub(crate) use demo::DemoArgs;
+pub(crate) use remote::{FlushArgs, NodeArgs, ServeArgs, TokenArgs};
 pub(crate) use store::{
     AtArgs, DeleteArgs, GetArgs, NoStore, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs, StoreArgs,
     VerifyArgs,
@@ -52,6 +54,10 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Show how a store is doing: versions, blocks, shards, log, memory.
     Status(StatusArgs),
+    /// Serve metrics, health, status and a page for an operator, over HTTP.
+    Serve(ServeArgs),
+    /// Write what is in memory to the shards' files.
+    Flush(FlushArgs),
     /// Read a key, at the newest version or at an older one.
     Get(GetArgs),
     /// Set a key, durably.

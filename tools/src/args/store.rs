@@ -1,6 +1,7 @@
 //! Arguments of the verbs that work on one store.
 
 use super::number::number;
+use super::{NodeArgs, TokenArgs};
 use crate::bytes_text::{Bytes, Encoding, Value};
 use clap::Args;
 use std::path::PathBuf;
@@ -82,10 +83,16 @@ pub(crate) struct ReplayArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  shingle status --dir /srv/node/state --json | jq .height")]
+#[command(after_help = "\
+Examples:
+  shingle status --dir /srv/node/state --json | jq .height
+  shingle status --url http://127.0.0.1:9464")]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
 }
 
 #[derive(Args, Debug)]
@@ -194,13 +201,20 @@ pub(crate) struct ScanArgs {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Example:
+Examples:
   shingle verify --dir /srv/node/state
+  shingle verify --url http://127.0.0.1:9464 --token-file token
 
 Exits with 1 if anything is damaged. It repairs nothing.")]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 #[derive(Args, Debug)]

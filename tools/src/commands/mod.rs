@@ -2,10 +2,12 @@
 
 pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod put;
 pub(crate) mod replay;
 pub(crate) mod rollback;
 pub(crate) mod scan;
+pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod verify;

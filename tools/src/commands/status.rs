@@ -3,25 +3,17 @@
 use crate::args::StatusArgs;
 use crate::output::Output;
 use crate::units;
-use serde::Serialize;
-use shingle::{SealedBlock, Stats};
-use std::path::PathBuf;
-
-#[derive(Serialize)]
-struct Status<'a> {
-    dir: &'a PathBuf,
-    head: Option<SealedBlock>,
-    #[serde(flatten)]
-    stats: &'a Stats,
-}
+use shingle::{Condition, Status};
 
 pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
-    let db = args.store.open()?;
-    let (head, stats) = (db.head(), db.stats());
-    let dir = &args.store.dir;
+    let status: Status = match args.node.node()? {
+        Some(node) => node.get("/status")?,
+        None => args.store.open()?.status(),
+    };
     if out.json {
-        return out.document(&Status { dir, head, stats: &stats });
+        return out.document(&status);
     }
+    let Status { dir, head, stats } = status;
     let head = match head {
         Some(block) => {
             format!(
@@ -40,7 +32,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         format!("{} in {}", units::bytes(log.bytes), units::counted(log.segments, "segment"))
     });
     out.properties(&[
-        ("store", dir.display().to_string()),
+        ("store", dir.map_or("in memory".to_owned(), |dir| dir.display().to_string())),
         ("newest block", head),
         ("newest version", stats.version.to_string()),
         ("oldest readable version", stats.floor.to_string()),
@@ -56,6 +48,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
             ),
         ),
         ("blocks", units::count(stats.blocks)),
+        ("writes", writes(&stats.condition)),
     ])?;
     out.line("")?;
     let rows = stats.shards.iter().map(|shard| {
@@ -81,4 +74,12 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         "flushed version",
     ];
     out.table(&header, rows)
+}
+
+fn writes(condition: &Condition) -> String {
+    match (condition.writable, &condition.reason) {
+        (true, None) => "taken".to_owned(),
+        (true, Some(reason)) => format!("taken, but flushes fail: {reason}"),
+        (false, reason) => format!("REFUSED: {}", reason.as_deref().unwrap_or("closed")),
+    }
 }
