@@ -6,8 +6,13 @@ use axum::response::{IntoResponse, Response};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::LazyLock;
 
-const PAGE: &str = include_str!("page.html");
+/// One document: its style and its script stand in it.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    let script = concat!(include_str!("page/units.js"), include_str!("page/charts.js"), include_str!("page/live.js"));
+    include_str!("page/page.html").replace("{{style}}", include_str!("page/style.css")).replace("{{script}}", script)
+});
 
 /// Stands in the page where its own style and script are marked as such.
 const NONCE: &str = "{{nonce}}";
