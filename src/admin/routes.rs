@@ -5,10 +5,11 @@ use super::guard::{self, BODY_BYTES_MAX};
 use super::history::INTERVAL;
 use super::page;
 use super::state::App;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -22,8 +23,8 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         router.route(&format!("/{}", action.name), actions::route(action))
     });
     let acting = acting
-        .layer(from_fn_with_state(Arc::clone(app), swallow_body))
-        .layer(from_fn_with_state(Arc::clone(app), guard::authorized));
+        .route_layer(map_request(no_settings))
+        .route_layer(from_fn_with_state(Arc::clone(app), guard::authorized));
     Router::new()
         .route("/", get(page::page))
         .route("/healthz", get(|| async { "alive\n" }))
@@ -35,7 +36,6 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/operations", get(operations))
         .route("/operations/{id}", get(operation))
         .merge(acting)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(Arc::clone(app), guard::local))
         .layer(from_fn_with_state(Arc::clone(app), guard::bound))
         .layer(map_response(plain))
@@ -50,20 +50,15 @@ async fn plain(mut response: Response) -> Response {
     response
 }
 
-/// An action without settings takes an empty body, or an empty document.
-async fn swallow_body(
-    State(_app): State<Arc<App>>,
-    request: axum::extract::Request,
-    next: axum::middleware::Next,
-) -> Response {
+/// No action has settings: it takes an empty body, or an empty document.
+async fn no_settings(request: Request) -> Result<Request, (StatusCode, String)> {
     let (parts, body) = request.into_parts();
-    let Ok(bytes) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {BODY_BYTES_MAX} bytes\n")).into_response();
-    };
+    let too_large = (StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {BODY_BYTES_MAX} bytes\n"));
+    let bytes = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| too_large)?;
     if !matches!(bytes.trim_ascii(), b"" | b"{}") {
-        return (StatusCode::BAD_REQUEST, "this action takes no settings: send no body\n").into_response();
+        return Err((StatusCode::BAD_REQUEST, "this action takes no settings: send no body\n".to_owned()));
     }
-    next.run(axum::extract::Request::from_parts(parts, axum::body::Body::empty())).await
+    Ok(Request::from_parts(parts, Body::empty()))
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
