@@ -1,12 +1,12 @@
 //! The handle of an open store.
 
-use crate::{Builder, Status};
+use crate::Builder;
 use shingle_router::{
-    At, Batch, Block, ChangeFeed, CommitHandle, Condition, Counts, Diff, Distribution, Flushed, Isolation, Memory, Result,
-    Scan, SealedBlock, SlotMap, Snapshot, Stats, Store, Transaction, VerifyProgress, VerifyReport, Version,
+    At, Batch, Block, ChangeFeed, CommitHandle, Diff, Flushed, Isolation, Result, Scan, SealedBlock, Snapshot, Stats,
+    Store, Transaction, VerifyProgress, VerifyReport, Version,
 };
 use std::ops::RangeBounds;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// An open store. Clones are handles of the same store; it is closed when the last one goes, or by [`Database::close`].
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Every method may be called from any thread. Readers never wait for a writer.
 #[derive(Clone, Debug)]
 pub struct Database {
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
 }
 
 /// Opening and closing.
@@ -330,47 +330,6 @@ impl Database {
     /// A store that cannot be flushed. Damage is in the report, shard by shard.
     pub fn verify(&self, progress: &(dyn Fn(VerifyProgress) + Sync)) -> Result<VerifyReport> {
         self.store.verify(progress)
-    }
-
-    /// The store's directory; `None` for a store in memory.
-    #[must_use]
-    pub fn path(&self) -> Option<&Path> {
-        self.store.path()
-    }
-
-    /// Whether the store takes commits, and if not, why.
-    #[must_use]
-    pub fn condition(&self) -> Condition {
-        self.store.condition()
-    }
-
-    /// Which shard each slot lives on.
-    #[must_use]
-    pub fn slot_map(&self) -> Arc<SlotMap> {
-        self.store.slot_map()
-    }
-
-    /// What was counted since the store was opened, and how long commits took, in microseconds: cheap enough to be asked for every second.
-    #[must_use]
-    pub fn counts(&self) -> (Counts, Distribution) {
-        self.store.counts()
-    }
-
-    /// What the memtables of all shards take.
-    #[must_use]
-    pub fn memory(&self) -> Memory {
-        self.store.memory()
-    }
-
-    /// Everything that an operator asks first: where the store is, its newest block, and its figures.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        Status { dir: self.path().map(Path::to_owned), head: self.head(), stats: self.stats() }
-    }
-
-    #[cfg(feature = "admin")]
-    pub(crate) fn announce(&self, address: Option<&str>) {
-        self.store.announce(address);
     }
 
     /// The store's figures, shard by shard and in total.

@@ -49,12 +49,13 @@ mod status;
 pub use builder::Builder;
 pub use config::{Compression, Config, ConfigError, FlushConfig, LogConfig, Preset, RocksOptions};
 pub use database::Database;
-pub use status::Status;
 pub use shingle_router::{
-    At, Batch, Block, Change, ChangeFeed, CommitHandle, Condition, Counts, Diff, Difference, Distribution, Durability, EngineStats, Error, ErrorKind, FlushStats,
-    Flushed, Isolation, KeyRange, LogStats, Memory, Recovery, RecoveryCut, Result, RoutingKey, RowCacheStats, Scan, SealedBlock, ShardStats,
-    ShardVerified, SlotMap, Snapshot, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
+    At, Batch, Block, Change, ChangeFeed, CommitHandle, Condition, Counts, Diff, Difference, Distribution, Durability,
+    EngineStats, Error, ErrorKind, FlushStats, Flushed, Isolation, KeyRange, LogStats, Memory, Recovery, RecoveryCut,
+    Result, RoutingKey, RowCacheStats, Scan, SealedBlock, ShardStats, ShardVerified, SlotMap, Snapshot, Stats,
+    Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
 };
+pub use status::Status;
 
 /// The code of the README compiles.
 #[cfg(doctest)]

@@ -163,7 +163,8 @@ impl Core {
     pub(crate) fn stats(&self) -> Stats {
         let (shards, block_cache_bytes) = self.shard_stats();
         let snapshots = self.snapshots.summary();
-        let (log, sync_micros) = self.log.as_ref().map(|log| log.lock()).map(|log| (log.stats(), log.sync_micros())).unzip();
+        let (log, sync_micros) =
+            self.log.as_ref().map(|log| log.lock()).map(|log| (log.stats(), log.sync_micros())).unzip();
         let counts = self.counters.counts();
         Stats {
             version: self.visible(),

@@ -3,6 +3,7 @@
 use crate::batch::Batch;
 use crate::commit::{CommitHandle, Prepared, ReadSet};
 use crate::core::Core;
+use crate::ending::Ending;
 use crate::scan::Scan;
 use crate::snapshot::Snapshot;
 use crate::{Durability, Error, ErrorKind, Result};
@@ -46,37 +47,6 @@ pub struct Transaction {
     keys_read: Vec<Vec<u8>>,
     ranges_read: Vec<KeyRange>,
     ending: Ending,
-}
-
-/// Counts how a transaction ends: aborted, unless it is committed or handed over to the commit protocol, which counts it then.
-#[derive(Debug)]
-struct Ending {
-    core: Arc<Core>,
-    is_open: bool,
-}
-
-impl Ending {
-    fn begin(core: &Arc<Core>) -> Self {
-        core.counters.begun();
-        Ending { core: Arc::clone(core), is_open: true }
-    }
-
-    fn handed_over(mut self) {
-        self.is_open = false;
-    }
-
-    fn committed(self) {
-        self.core.counters.transaction_committed();
-        self.handed_over();
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        if self.is_open {
-            self.core.counters.transaction_aborted();
-        }
-    }
 }
 
 impl Transaction {

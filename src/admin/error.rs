@@ -16,7 +16,9 @@ pub enum ServeError {
         cause: io::Error,
     },
     /// Everybody in the network could read the store's figures.
-    #[error("{address} is not a loopback address: whoever reaches it reads the store's figures; allow that explicitly, or listen on 127.0.0.1")]
+    #[error(
+        "{address} is not a loopback address: whoever reaches it reads the store's figures; allow that explicitly, or listen on 127.0.0.1"
+    )]
     NotLoopback {
         /// The address.
         address: SocketAddr,

@@ -19,7 +19,8 @@ const TIME_MAX: Duration = Duration::from_secs(10);
 /// Refuses what is too much at once, and gives up what takes too long.
 pub(super) async fn bound(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let Ok(_place) = app.requests.try_acquire() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "too many requests at a time\n").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "too many requests at a time\n")
+            .into_response();
     };
     match tokio::time::timeout(TIME_MAX, next.run(request)).await {
         Ok(response) => response,
@@ -30,7 +31,10 @@ pub(super) async fn bound(State(app): State<Arc<App>>, request: Request, next: N
 /// Refuses requests that a foreign page made a browser send here under a name of its own.
 pub(super) async fn local(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if app.loopback_only && !request.headers().get(HOST).is_none_or(is_loopback) {
-        return (StatusCode::FORBIDDEN, "this server listens on the loopback interface: ask it as 127.0.0.1 or localhost\n")
+        return (
+            StatusCode::FORBIDDEN,
+            "this server listens on the loopback interface: ask it as 127.0.0.1 or localhost\n",
+        )
             .into_response();
     }
     next.run(request).await
@@ -48,11 +52,13 @@ fn is_loopback(host: &HeaderValue) -> bool {
 /// Lets only those with the token act.
 pub(super) async fn authorized(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let Some(token) = &app.token else {
-        return (StatusCode::FORBIDDEN, "this server takes no actions: it was started without a token file\n").into_response();
+        return (StatusCode::FORBIDDEN, "this server takes no actions: it was started without a token file\n")
+            .into_response();
     };
     if !bearer(request.headers()).is_some_and(|given| token.is(given)) {
         let challenge = [(WWW_AUTHENTICATE, "Bearer")];
-        return (StatusCode::UNAUTHORIZED, challenge, "actions need the header Authorization: Bearer TOKEN\n").into_response();
+        return (StatusCode::UNAUTHORIZED, challenge, "actions need the header Authorization: Bearer TOKEN\n")
+            .into_response();
     }
     if app.is_closing() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is closing\n").into_response();
@@ -77,7 +83,8 @@ mod tests {
         for ours in ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "127.8.9.1", "[::1]:80", "[::1]"] {
             assert!(is(ours), "{ours}");
         }
-        for foreign in ["evil.example", "localhost.evil.example:80", "10.0.0.1:9464", "", "[::2]:80", "127.0.0.1.evil"] {
+        for foreign in ["evil.example", "localhost.evil.example:80", "10.0.0.1:9464", "", "[::2]:80", "127.0.0.1.evil"]
+        {
             assert!(!is(foreign), "{foreign}");
         }
     }
@@ -86,7 +93,9 @@ mod tests {
     fn a_token_is_given_once_and_as_a_bearer() {
         let given = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
-            values.iter().for_each(|value| drop(headers.append(AUTHORIZATION, HeaderValue::from_static(value))));
+            for value in values {
+                headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+            }
             bearer(&headers).map(<[u8]>::to_vec)
         };
         assert_eq!(given(&["bearer abc"]), Some(b"abc".to_vec()));

@@ -166,7 +166,10 @@ mod tests {
         let all = operations.all();
         assert_eq!((all.len(), all[0].id, &all[0].state), (REMEMBERED, slow.id, &OperationState::Running));
         operations.end(slow.id, Ok(Value::from(7)));
-        assert_eq!(operations.get(slow.id).map(|slow| slow.state), Some(OperationState::Done { result: Value::from(7) }));
+        assert_eq!(
+            operations.get(slow.id).map(|slow| slow.state),
+            Some(OperationState::Done { result: Value::from(7) })
+        );
         let text = serde_json::to_value(operations.get(slow.id)).expect("it is plain data");
         assert_eq!((&text["state"], &text["result"]), (&Value::from("done"), &Value::from(7)));
     }

@@ -19,9 +19,9 @@ use serde_json::json;
 use std::sync::Arc;
 
 pub(super) fn router(app: &Arc<App>) -> Router {
-    let acting = ACTIONS.iter().fold(Router::new(), |router, action| {
-        router.route(&format!("/{}", action.name), actions::route(action))
-    });
+    let acting = ACTIONS
+        .iter()
+        .fold(Router::new(), |router, action| router.route(&format!("/{}", action.name), actions::route(action)));
     let acting = acting
         .route_layer(map_request(no_settings))
         .route_layer(from_fn_with_state(Arc::clone(app), guard::authorized));

@@ -81,7 +81,9 @@ mod tests {
     fn only_the_very_token_is_right() {
         let token = read("0123456789abcdef\n", 0o600).expect("a good token");
         assert!(token.is(b"0123456789abcdef"));
-        for wrong in ["", "0", "0123456789abcde", "0123456789abcdeF", "0123456789abcdef0", "0123456789abcdef0123456789abcdef"] {
+        for wrong in
+            ["", "0", "0123456789abcde", "0123456789abcdeF", "0123456789abcdef0", "0123456789abcdef0123456789abcdef"]
+        {
             assert!(!token.is(wrong.as_bytes()), "{wrong}");
         }
         assert_eq!(format!("{token:?}"), "Token");

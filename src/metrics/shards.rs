@@ -38,8 +38,11 @@ pub(super) fn describe(status: &Status, families: &mut Families) {
     reads(shards, families);
 }
 
+/// A figure of one shard.
+type Figure = fn(&ShardStats) -> u64;
+
 /// Where point reads found their answer.
-const READS: [(&str, fn(&ShardStats) -> u64); 3] = [
+const READS: [(&str, Figure); 3] = [
     ("memory", |shard| shard.reads_from_memory),
     ("row_cache", |shard| shard.reads_from_row_cache),
     ("rocksdb", |shard| shard.reads_from_engine),

@@ -84,7 +84,11 @@ fn versions(status: &Status, families: &mut Families) {
     let stats = &status.stats;
     families.gauge("shingle_visible_version", "The newest version that readers see.", stats.version as f64);
     families.gauge("shingle_floor_version", "The oldest version that can be read.", stats.floor as f64);
-    families.gauge("shingle_slot_map_epoch", "Which slot map is in force, the first one counted.", stats.slot_map_epoch as f64);
+    families.gauge(
+        "shingle_slot_map_epoch",
+        "Which slot map is in force, the first one counted.",
+        stats.slot_map_epoch as f64,
+    );
     families.gauge("shingle_blocks", "Blocks in the block index.", stats.blocks as f64);
     if let Some(head) = &status.head {
         families.gauge("shingle_height", "Height of the newest block.", head.height as f64);
@@ -96,9 +100,17 @@ fn versions(status: &Status, families: &mut Families) {
 fn snapshots(stats: &Stats, families: &mut Families) {
     families.gauge("shingle_open_snapshots", "Snapshots that are open.", stats.open_snapshots as f64);
     let held = stats.snapshot_held_micros.map_or(0.0, seconds);
-    families.gauge("shingle_oldest_snapshot_age_seconds", "For how long a snapshot has held a version, at the most.", held);
+    families.gauge(
+        "shingle_oldest_snapshot_age_seconds",
+        "For how long a snapshot has held a version, at the most.",
+        held,
+    );
     let oldest = stats.oldest_snapshot.unwrap_or(stats.version) as f64;
-    families.gauge("shingle_oldest_snapshot_version", "The oldest version that a snapshot holds, or the newest version.", oldest);
+    families.gauge(
+        "shingle_oldest_snapshot_version",
+        "The oldest version that a snapshot holds, or the newest version.",
+        oldest,
+    );
 }
 
 fn seconds(micros: u64) -> f64 {

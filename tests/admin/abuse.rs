@@ -18,8 +18,12 @@ fn a_huge_body_is_refused_and_not_read() {
         assert_eq!(answer.status, 413, "{answer:?}");
     }
     let mut endless = connect(node.address());
-    write!(endless, "POST /flush HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\nTransfer-Encoding: chunked\r\n\r\n", bearer())
-        .expect("it listens");
+    write!(
+        endless,
+        "POST /flush HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        bearer()
+    )
+    .expect("it listens");
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
     // A gigabyte, unless somebody stops us.
     let stopped = (0..16_384).any(|_| endless.write_all(&chunk).is_err());
@@ -109,7 +113,13 @@ fn many_clients_at_once_all_get_an_answer() {
 #[test]
 fn what_is_not_http_is_not_answered_with_harm() {
     let node = Node::start();
-    for noise in [&b"\0\x01\x02\xff\xfe"[..], b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n\r\n\r\n\r\n", b"SSH-2.0-x\r\n\r\n"] {
+    for noise in [
+        &b"\0\x01\x02\xff\xfe"[..],
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\r\n\r\n\r\n\r\n",
+        b"SSH-2.0-x\r\n\r\n",
+    ] {
         let mut client = connect(node.address());
         client.write_all(noise).expect("it listens");
         client.shutdown(std::net::Shutdown::Write).expect("it is open");

@@ -62,7 +62,8 @@ fn a_foreign_page_gets_nothing() {
     let node = Node::start();
     for path in ["/", "/status", "/metrics", "/flush"] {
         let method = if path == "/flush" { "POST" } else { "GET" };
-        let answer = ask(node.address(), method, path, &["Host: evil.example:9464", &bearer()], b"").expect("it answers");
+        let answer =
+            ask(node.address(), method, path, &["Host: evil.example:9464", &bearer()], b"").expect("it answers");
         assert_eq!(answer.status, 403, "{path}: {answer:?}");
     }
     let by_get = ask(node.address(), "GET", "/flush", &[&bearer()], b"").expect("it answers");

@@ -56,11 +56,9 @@ fn shards_and_sums_agree_with_the_store() {
     assert_eq!(found["shingle_slots"], 4096.0);
     assert!(found["shingle_reads_total{source=\"memory\"}"] >= 100.0);
     assert!(of_shards(&found, "rocksdb_total_sst_size_bytes").iter().all(|bytes| *bytes > 0.0));
-    for (shard, (hit_rate, cpu)) in stats
-        .shards
-        .iter()
-        .zip(of_shards(&found, "rocksdb_cache_hit_rate").into_iter().zip(of_shards(&found, "rocksdb_compaction_cpu_micros")))
-    {
+    for (shard, (hit_rate, cpu)) in stats.shards.iter().zip(
+        of_shards(&found, "rocksdb_cache_hit_rate").into_iter().zip(of_shards(&found, "rocksdb_compaction_cpu_micros")),
+    ) {
         let engine = shard.engine.expect("statistics are on");
         assert!((0.0..=100.0).contains(&hit_rate), "{hit_rate}");
         assert!(cpu <= engine.compaction_cpu_micros as f64);
@@ -122,7 +120,9 @@ fn a_scrape_during_heavy_commits_is_sound() {
             }
             let now = scrape(&node);
             for (name, value) in &now {
-                let counts = name.contains("_total") && !name.contains("sst_size") || name.contains("_bucket") || name.contains("_count");
+                let counts = name.contains("_total") && !name.contains("sst_size")
+                    || name.contains("_bucket")
+                    || name.contains("_count");
                 let then = before.get(name).copied().unwrap_or(0.0);
                 assert!(!counts || *value >= then, "{name} fell from {then} to {value}");
             }

@@ -43,14 +43,20 @@ impl NodeArgs {
 
 impl TokenArgs {
     fn read(&self) -> anyhow::Result<Option<String>> {
-        let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read the token in {}", path.display()));
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the token in {}", path.display()))
+        };
         Ok(self.token_file.as_deref().map(read).transpose()?.map(|text| text.trim().to_owned()))
     }
 }
 
 impl Node {
     fn new(url: &str) -> anyhow::Result<Self> {
-        let refuse = || Usage(format!("{url} is not the address of an admin server: http://HOST:PORT is, such as http://127.0.0.1:9464"));
+        let refuse = || {
+            Usage(format!(
+                "{url} is not the address of an admin server: http://HOST:PORT is, such as http://127.0.0.1:9464"
+            ))
+        };
         let address = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')).ok_or_else(refuse)?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
         if address.is_empty() || !address.chars().all(plain) {
@@ -128,10 +134,8 @@ impl Node {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let request = format!(
-            "{method} {path} HTTP/1.0\r\nHost: {}\r\n{authorization}Content-Length: 0\r\n\r\n",
-            self.address
-        );
+        let request =
+            format!("{method} {path} HTTP/1.0\r\nHost: {}\r\n{authorization}Content-Length: 0\r\n\r\n", self.address);
         stream.write_all(request.as_bytes()).with_context(cannot)?;
         let mut bytes = Vec::new();
         stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).with_context(cannot)?;
@@ -157,10 +161,14 @@ mod tests {
 
     #[test]
     fn only_what_can_be_asked_is_an_address() {
-        for (url, address) in [("http://127.0.0.1:9464", "127.0.0.1:9464"), ("http://node/", "node:80"), ("http://[::1]:7", "[::1]:7")] {
+        for (url, address) in
+            [("http://127.0.0.1:9464", "127.0.0.1:9464"), ("http://node/", "node:80"), ("http://[::1]:7", "[::1]:7")]
+        {
             assert_eq!(Node::new(url).expect("it is one").address, address);
         }
-        for refused in ["", "127.0.0.1:9464", "https://node", "http://", "http://node/path", "http://no de", "http://a\r\nb"] {
+        for refused in
+            ["", "127.0.0.1:9464", "https://node", "http://", "http://node/path", "http://no de", "http://a\r\nb"]
+        {
             assert!(Node::new(refused).is_err(), "{refused}");
         }
     }

@@ -53,9 +53,11 @@ fn statistics_are_counted_when_they_are_on() {
         }
         backend.compact().expect("sound");
         let stats = backend.stats();
-        assert_eq!(stats.counted.is_some_and(|counted| counted.block_cache_hits > 0), on, "{stats:?}");
-        assert_eq!(stats.block_cache_misses > 0, on, "{stats:?}");
-        assert_eq!(stats.counted.is_some_and(|counted| counted.compaction_cpu_micros > 0), on, "{stats:?}");
+        assert_eq!(stats.counted.is_some(), on, "{stats:?}");
+        if let Some(counted) = stats.counted {
+            let (hits, misses) = (counted.block_cache_hits, counted.block_cache_misses);
+            assert!(hits > 0 && misses > 0 && counted.compaction_cpu_micros > 0, "{stats:?}");
+        }
         assert_eq!(stats.rows_estimate, 6000, "{stats:?}");
         assert!(stats.file_bytes > 0 && stats.live_bytes > 0 && stats.level0_files == 0, "{stats:?}");
     }
@@ -146,7 +148,7 @@ fn keys_are_found_after_any_number_that_are_not_there() {
         let rows = keys.iter().map(|key| (&key[..], version, Some(&key[..])));
         backend.apply(&TestRun::of(rows), version, EPOCH).expect("sound");
     }
-    let newest = |i: u64, at: u64| (1..=at).rev().find(|version| i % version == 0 && i / version < 300);
+    let newest = |i: u64, at: u64| (1..=at).rev().find(|version| i.is_multiple_of(*version) && i / version < 300);
     for absent_between in [0, 1, 10, 500, 3] {
         for i in 0..900_u64 {
             for absent in 0..absent_between {

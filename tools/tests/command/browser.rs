@@ -27,10 +27,17 @@ impl Browser {
     /// `None`, and a loud word, where there is no Chromium.
     pub(crate) fn start() -> Option<Self> {
         let installed = |name: &&str| {
-            Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|it| it.success())
+            Command::new(name)
+                .arg("--version")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|it| it.success())
         };
         let Some(program) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(installed) else {
-            eprintln!("SKIPPED: Chromium is not installed, so that no page is looked at; scripts/setup tests installs it");
+            eprintln!(
+                "SKIPPED: Chromium is not installed, so that no page is looked at; scripts/setup tests installs it"
+            );
             return None;
         };
         let dir = tempfile::tempdir().expect("a temporary directory");

@@ -20,9 +20,11 @@ fn document(name: &str) -> String {
 /// Runs a line in a shell, with the command in its path.
 fn run(place: &Place, line: &str) -> String {
     let program = Path::new(env!("CARGO_BIN_EXE_shingle"));
-    let path = format!("{}:{}", program.parent().expect("a directory").display(), std::env::var("PATH").unwrap_or_default());
+    let path =
+        format!("{}:{}", program.parent().expect("a directory").display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new("sh");
-    let output = command.args(["-c", line]).env("PATH", path).current_dir(place.path(".")).output().expect("there is a shell");
+    let output =
+        command.args(["-c", line]).env("PATH", path).current_dir(place.path(".")).output().expect("there is a shell");
     assert!(output.status.success(), "{line}: {output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -83,7 +85,7 @@ fn the_commands_and_settings_of_the_tuning_guide_work() {
         let (section, setting) = name.split_once('.').expect("a section and a setting");
         place.write("odd.toml", &format!("[{section}]\n{setting} = [1]\n"), 0o600);
         let said = place.fails(2, &["status", "--config", "odd.toml"]);
-        assert!(!said.contains("unknown") && said.contains("invalid type"), "{name}: {said}");
+        assert!(!said.contains("unknown field") && said.contains(setting), "{name}: {said}");
         seen += 1;
     }
     assert!(seen > 10, "{seen}");

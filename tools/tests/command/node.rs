@@ -18,7 +18,8 @@ fn a_running_node_is_asked_by_url_and_says_the_same() {
     for same in ["dir", "head", "version", "floor", "blocks"] {
         assert_eq!(status[same], before[same], "{same}");
     }
-    let names = |document: &serde_json::Value| document.as_object().map(|fields| fields.keys().cloned().collect::<Vec<_>>());
+    let names =
+        |document: &serde_json::Value| document.as_object().map(|fields| fields.keys().cloned().collect::<Vec<_>>());
     assert_eq!(names(&status), names(&before));
     assert!(ask(&["status"], &url).contains("writes                   taken\n"));
     assert_eq!(ask(&["flush"], &token), "everything was flushed already\n");

@@ -113,7 +113,8 @@ fn each_alarm_has_its_runbook() {
         .map(|title| title.to_lowercase().replace(' ', "-"))
         .collect();
     let (alarms, tests) = (file("tools/observability/alerts.yml"), file("tools/observability/alerts_test.yml"));
-    let led: Vec<_> = alarms.lines().filter_map(|line| line.trim().strip_prefix("runbook: docs/operations.md#")).collect();
+    let led: Vec<_> =
+        alarms.lines().filter_map(|line| line.trim().strip_prefix("runbook: docs/operations.md#")).collect();
     let named: Vec<_> = alarms.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert_eq!(led.len(), named.len());
     for anchor in led {
@@ -154,7 +155,8 @@ fn promtool_takes_the_rules_and_the_exposition() {
     let checked = Command::new("promtool").args(["check", "metrics"]).stdin(metrics).output().expect("it is there");
     let said = String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
     // Two names are older than the conventions that they break. Everything else keeps them.
-    let kept = ["rocksdb_compaction_cpu_micros", "rocksdb_write_stall_micros"].map(|name| format!("{name} counter metrics should have"));
+    let kept = ["rocksdb_compaction_cpu_micros", "rocksdb_write_stall_micros"]
+        .map(|name| format!("{name} counter metrics should have"));
     for line in said.lines().filter(|line| !line.trim().is_empty()) {
         assert!(kept.iter().any(|kept| line.starts_with(kept)), "{line}");
     }
@@ -175,7 +177,8 @@ fn query(prometheus: &str, text: &str) -> Option<Vec<(serde_json::Value, f64)>> 
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let encoded: String =
         text.chars().map(|c| if plain(c) { c.to_string() } else { format!("%{:02X}", c as u32) }).collect();
-    let answer: serde_json::Value = serde_json::from_str(&get(prometheus, &format!("/api/v1/query?query={encoded}"))?).ok()?;
+    let answer: serde_json::Value =
+        serde_json::from_str(&get(prometheus, &format!("/api/v1/query?query={encoded}"))?).ok()?;
     let found = answer["data"]["result"].as_array()?.iter();
     found.map(|one| Some((one["metric"].clone(), one["value"][1].as_str()?.parse().ok()?))).collect()
 }
@@ -227,12 +230,13 @@ fn prometheus_has_every_metric_of_every_shard_and_sums_agree() {
         ("shingle_shard_memtable_bytes", "shingle_memtable_bytes"),
         ("shingle_shard_slots", "shingle_slots"),
     ] {
-        
         let apart = ask(&format!("abs(sum({per_shard}) - sum({total}))"));
         assert!(apart[0].1 < 1.0, "{per_shard} and {total} are {} apart", apart[0].1);
     }
     assert!(ask("rate(shingle_commits_total[30s])")[0].1 > 1.0, "the node is under load");
     assert!(ask("sum(rocksdb_total_sst_size_bytes)")[0].1 > 0.0);
-    let hits = ask("rocksdb_cache_hit_rate - 100 * shingle_shard_block_cache_hits_total / (shingle_shard_block_cache_hits_total + shingle_shard_block_cache_misses_total)");
+    let hits = ask(
+        "rocksdb_cache_hit_rate - 100 * shingle_shard_block_cache_hits_total / (shingle_shard_block_cache_hits_total + shingle_shard_block_cache_misses_total)",
+    );
     assert!(hits.len() == SHARDS && hits.iter().all(|(_, apart)| apart.abs() < 1e-6 || apart.is_nan()), "{hits:?}");
 }

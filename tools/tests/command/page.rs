@@ -28,7 +28,8 @@ fn the_page_renders_updates_and_shows_a_stopped_node_as_stopped() {
     browser.wait_for("document.querySelector('#state').textContent === 'running'");
     assert_eq!(browser.text("#dir"), "./data");
     assert!(browser.text("#slots-caption").contains("4 096 over 8 shards"), "{}", browser.text("#slots-caption"));
-    let painted = "[...document.querySelector('#slots').getContext('2d').getImageData(0, 0, 2, 2).data].some(part => part > 0)";
+    let painted =
+        "[...document.querySelector('#slots').getContext('2d').getImageData(0, 0, 2, 2).data].some(part => part > 0)";
     assert_eq!(browser.evaluate(painted), Value::Bool(true), "the slots are painted");
 
     browser.wait_for("document.querySelector('#tps path.first').getAttribute('d').includes('L')");
@@ -37,13 +38,16 @@ fn the_page_renders_updates_and_shows_a_stopped_node_as_stopped() {
         "Number(document.querySelector('#tiles .tile b').textContent.replaceAll(' ', '')) > {height}"
     ));
     assert!(title.as_str().is_some_and(|title| title.contains("commits/s")), "{title}");
-    browser.wait_for("[...document.querySelectorAll('#shards tbody tr')].some(row => row.cells[3].textContent !== '0')");
+    browser
+        .wait_for("[...document.querySelectorAll('#shards tbody tr')].some(row => row.cells[3].textContent !== '0')");
 
     // Whatever the node says is text.
     browser.evaluate("showCondition({ writable: false, reason: '<img src=x>poisoned' })");
     assert_eq!(browser.text("#state"), "read-only");
     assert!(browser.text("#banner").contains("<img src=x>poisoned"), "{}", browser.text("#banner"));
-    browser.wait_for("document.querySelector('#state').textContent === 'running' && document.querySelector('#banner').hidden");
+    browser.wait_for(
+        "document.querySelector('#state').textContent === 'running' && document.querySelector('#banner').hidden",
+    );
     assert_no_errors(&browser);
     let asked = browser.events("Network.requestWillBeSent");
     let elsewhere: Vec<_> = asked
@@ -69,7 +73,10 @@ fn the_page_is_readable_on_a_phone_and_in_the_dark() {
     let Some(browser) = Browser::start() else { return };
     let place = Place::new();
     let node = Serving::start(&place, &["--demo"]);
-    browser.call("Emulation.setDeviceMetricsOverride", &json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true }));
+    browser.call(
+        "Emulation.setDeviceMetricsOverride",
+        &json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true }),
+    );
     browser.open(node.url());
     browser.wait_for("document.querySelectorAll('#shards tbody tr').length === 8");
     assert_eq!(browser.evaluate("document.documentElement.scrollWidth"), 360, "nothing sticks out");

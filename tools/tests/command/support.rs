@@ -84,7 +84,8 @@ impl Serving {
         let mut line = String::new();
         let said = process.stdout.take().expect("it is a pipe");
         BufReader::new(said).read_line(&mut line).expect("it says where it serves");
-        let document: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        let document: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         let url = document["url"].as_str().expect("an address").to_owned();
         Serving { process, url }
     }

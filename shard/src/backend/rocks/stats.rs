@@ -4,8 +4,9 @@ use super::RocksBackend;
 use super::layout::{CHANGES, VERSIONS};
 use crate::backend::{BackendStats, EngineCounts, Pressure};
 use rocksdb::properties::{
-    BLOCK_CACHE_USAGE, CURRENT_SUPER_VERSION_NUMBER, ESTIMATE_LIVE_DATA_SIZE, ESTIMATE_NUM_KEYS, ESTIMATE_PENDING_COMPACTION_BYTES,
-    NUM_IMMUTABLE_MEM_TABLE, SIZE_ALL_MEM_TABLES, TOTAL_SST_FILES_SIZE, num_files_at_level,
+    BLOCK_CACHE_USAGE, CURRENT_SUPER_VERSION_NUMBER, ESTIMATE_LIVE_DATA_SIZE, ESTIMATE_NUM_KEYS,
+    ESTIMATE_PENDING_COMPACTION_BYTES, NUM_IMMUTABLE_MEM_TABLE, SIZE_ALL_MEM_TABLES, TOTAL_SST_FILES_SIZE,
+    num_files_at_level,
 };
 use rocksdb::{CStrLike, statistics::Ticker};
 use std::sync::atomic::Ordering;
