@@ -1,7 +1,7 @@
 //! What is counted while a store is open: by threads that must not wait for one another.
 
 use crate::commit::Group;
-use crate::histogram::{COMMITS, Histogram, LATENCY_MICROS, WORK_MICROS};
+use crate::histogram::{COMMITS, Histogram, LATENCY_MICROS, WORK_MICROS, micros};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ impl Counters {
 
     pub(crate) fn published(&self, group: &Group) {
         let now = Instant::now();
-        group.iter().for_each(|commit| self.commit_micros.add_time(now.saturating_duration_since(commit.begun)));
+        self.commit_micros.add_all(group.iter().map(|commit| micros(now.saturating_duration_since(commit.begun))));
         self.group_commits.add(group.len() as u64);
         self.groups.fetch_add(1, Relaxed);
         self.commits.fetch_add(group.len() as u64, Relaxed);

@@ -52,8 +52,24 @@ impl Histogram {
         self.sum.fetch_add(value, Relaxed);
     }
 
+    /// Many at once, in microseconds: neighbours of one bucket are added together.
+    pub(crate) fn add_all(&self, values: impl Iterator<Item = u64>) {
+        let (mut bucket, mut alike, mut sum) = (0, 0, 0_u64);
+        for value in values {
+            let at = self.bounds.partition_point(|&bound| bound < value);
+            if at != bucket {
+                self.counts[bucket].fetch_add(alike, Relaxed);
+                (bucket, alike) = (at, 0);
+            }
+            alike += 1;
+            sum = sum.wrapping_add(value);
+        }
+        self.counts[bucket].fetch_add(alike, Relaxed);
+        self.sum.fetch_add(sum, Relaxed);
+    }
+
     pub(crate) fn add_time(&self, time: Duration) {
-        self.add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        self.add(micros(time));
     }
 
     pub(crate) fn distribution(&self) -> Distribution {
@@ -63,6 +79,11 @@ impl Histogram {
             sum: self.sum.load(Relaxed),
         }
     }
+}
+
+/// In whole microseconds.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// How values were spread, since the store was opened.
@@ -118,7 +139,8 @@ mod tests {
     #[test]
     fn a_value_on_a_bound_belongs_below_it() {
         let histogram = Histogram::new(&[10, 20]);
-        [0, 10, 11, 20, 21].into_iter().for_each(|value| histogram.add(value));
+        histogram.add(0);
+        histogram.add_all([10, 11, 20, 21].into_iter());
         let spread = histogram.distribution();
         assert_eq!((spread.counts.as_slice(), spread.sum, spread.count()), (&[2, 2, 1][..], 62, 5));
     }

@@ -3,13 +3,12 @@
 use crate::core::Core;
 use crate::flush::FlushStats;
 use crate::health::Condition;
-use crate::histogram::Distribution;
+use crate::histogram::{Distribution, micros};
 use crate::log::LogStats;
 use crate::recovery::Recovery;
 use shingle_shard::backend::EngineCounts;
 use shingle_shard::{Shard, Version};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Figures of an open store, shards summed and each by itself.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -236,8 +235,4 @@ impl Core {
         let stats = self.shards.all().iter().enumerate().map(stats_of).collect();
         (stats, block_cache_bytes)
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -5,7 +5,6 @@ use crate::commit::{CommitHandle, Prepared, ReadSet};
 use crate::core::Core;
 use crate::ending::Ending;
 use crate::scan::Scan;
-use crate::snapshot::Snapshot;
 use crate::{Durability, Error, ErrorKind, Result};
 use shingle_shard::{KeyRange, Version, check_key, check_value};
 use std::collections::BTreeMap;
@@ -40,7 +39,6 @@ type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 /// ```
 #[derive(Debug)]
 pub struct Transaction {
-    snapshot: Snapshot,
     isolation: Isolation,
     durability: Option<Durability>,
     writes: Writes,
@@ -53,7 +51,6 @@ impl Transaction {
     pub(crate) fn begin(core: &Arc<Core>, isolation: Isolation) -> Self {
         Transaction {
             ending: Ending::begin(core),
-            snapshot: Snapshot::newest(core),
             isolation,
             durability: None,
             writes: Writes::new(),
@@ -65,7 +62,7 @@ impl Transaction {
     /// The version that the transaction reads at.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.snapshot.version()
+        self.ending.snapshot.version()
     }
 
     /// The value of `key`: the transaction's own if it has written it.
@@ -77,7 +74,7 @@ impl Transaction {
         if let Some(value) = self.writes.get(key) {
             return Ok(value.clone());
         }
-        let value = self.snapshot.get(key)?;
+        let value = self.ending.snapshot.get(key)?;
         if self.isolation == Isolation::Serializable {
             self.keys_read.push(key.to_vec());
         }
@@ -111,7 +108,7 @@ impl Transaction {
             self.ranges_read.push(range.clone());
         }
         TransactionScan {
-            stored: self.snapshot.scan(range.clone()),
+            stored: self.ending.snapshot.scan(range.clone()),
             stored_front: None,
             stored_back: None,
             own: own.into(),
@@ -168,14 +165,14 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::commit`]; conflicts are reported here, not by the handle.
     pub fn submit(self) -> Result<CommitHandle> {
-        self.snapshot.check()?;
+        self.ending.snapshot.check()?;
         if self.writes.is_empty() {
             // It saw one version of the store, and so stands in the serial order right behind that version.
             let version = self.version();
             self.ending.committed();
             return Ok(CommitHandle::finished(version));
         }
-        let core = self.snapshot.core();
+        let core = self.ending.snapshot.core();
         let mut batch = Batch::new();
         for (key, value) in &self.writes {
             match value {
@@ -188,7 +185,7 @@ impl Transaction {
         prepared.is_transaction = true;
         let mut reads = ReadSet {
             at: self.version(),
-            rollbacks_seen: self.snapshot.rollbacks_seen(),
+            rollbacks_seen: self.ending.snapshot.rollbacks_seen(),
             keys: self.keys_read,
             ranges: self.ranges_read,
         };
