@@ -146,6 +146,26 @@ with! {
     with_keep_recent_versions(flush.keep_recent_versions: u64);
     /// Sets `flush.flush_on_start`.
     with_flush_on_start(flush.flush_on_start: bool);
+    /// Sets `checkpoint.snapshot_interval`.
+    with_snapshot_interval(checkpoint.snapshot_interval: u64);
+    /// Sets `checkpoint.keep_recent`.
+    with_keep_recent(checkpoint.keep_recent: u64);
+    /// Sets `prune.background`.
+    with_background_pruning(prune.background: bool);
+    /// Sets `prune.max_versions_per_key`.
+    with_max_versions_per_key(prune.max_versions_per_key: u64);
+    /// Sets `prune.version_ttl_secs`.
+    with_version_ttl_secs(prune.version_ttl_secs: u64);
+    /// Sets `prune.keep_blocks`.
+    with_keep_blocks(prune.keep_blocks: u64);
+    /// Sets `prune.interval_secs`.
+    with_prune_interval_secs(prune.interval_secs: u64);
+    /// Sets `prune.version_threshold`.
+    with_prune_version_threshold(prune.version_threshold: u64);
+    /// Sets `prune.prune_on_start`.
+    with_prune_on_start(prune.prune_on_start: bool);
+    /// Sets `prune.reorg_window_blocks`.
+    with_reorg_window_blocks(prune.reorg_window_blocks: u64);
     /// Sets `log.segment_bytes`.
     with_log_segment_bytes(log.segment_bytes: u64);
     /// Sets `log.buffered_sync_ms`.

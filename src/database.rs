@@ -2,8 +2,8 @@
 
 use crate::Builder;
 use shingle_router::{
-    At, Batch, Block, ChangeFeed, CommitHandle, Diff, Flushed, Isolation, Result, Scan, SealedBlock, Snapshot, Stats,
-    Store, Transaction, VerifyProgress, VerifyReport, Version,
+    At, Batch, Block, ChangeFeed, CommitHandle, Diff, Flushed, Isolation, PruneOptions, PruneProgress, Pruned, Result,
+    Retention, Scan, SealedBlock, Snapshot, Stats, Store, Transaction, VerifyProgress, VerifyReport, Version,
 };
 use std::ops::RangeBounds;
 use std::path::PathBuf;
@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// An open store. Clones are handles of the same store; it is closed when the last one goes, or by [`Database::close`].
 ///
 /// Every method may be called from any thread. Readers never wait for a writer.
+///
+/// Let the last handle go before `main` returns, and join the threads that hold one: RocksDB takes its own threads down as the process ends, and
+/// aborts a process that still works with it then. Nothing that was acknowledged is lost by that, but the exit status is.
 #[derive(Clone, Debug)]
 pub struct Database {
     pub(crate) store: Arc<Store>,
@@ -313,6 +316,46 @@ impl Database {
     #[must_use]
     pub fn is_automatic_flush_running(&self) -> bool {
         self.store.is_automatic_flush()
+    }
+
+    /// Removes for good what a retention lets go: the floor rises, and rows that no readable version shows any more go from all shards in parallel, slice by
+    /// slice, while commits and reads go on. Returns what was removed, and what held it back.
+    ///
+    /// Open snapshots, the newest block and [`PruneConfig::reorg_window_blocks`](crate::PruneConfig) hold the floor back. Versions below it are refused with
+    /// [`ErrorKind::Pruned`](crate::ErrorKind::Pruned), never answered wrongly. If it is cut short, by a crash too, the next opening goes on with it.
+    ///
+    /// ```
+    /// # use shingle::{At, Batch, Block, Database, ErrorKind, Retention};
+    /// let db = Database::builder("").with_reorg_window_blocks(0).in_memory()?;
+    /// for height in 1..=10 {
+    ///     let mut batch = Batch::new();
+    ///     batch.put("counter", height.to_string());
+    ///     db.commit_block(Block { height, timestamp_ms: 0 }, batch)?;
+    /// }
+    /// let pruned = db.prune(&Retention::blocks(3))?;
+    /// assert_eq!((pruned.versions, pruned.keys), (7, 1));
+    /// assert_eq!(db.snapshot_at(At::Height(8))?.get("counter")?, Some(b"8".to_vec()));
+    /// assert!(db.snapshot_at(At::Height(7)).is_err_and(|error| error.kind() == ErrorKind::Pruned));
+    /// # Ok::<(), shingle::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A retention that keeps nothing; a store that is closed, poisoned or cannot be flushed; damage; I/O.
+    pub fn prune(&self, retention: &Retention) -> Result<Pruned> {
+        self.store.prune(retention, PruneOptions::default(), &|_| {})
+    }
+
+    /// As [`Database::prune`], or counts what it would remove; `progress` is called after each slice, from several threads.
+    ///
+    /// # Errors
+    /// As [`Database::prune`].
+    pub fn prune_with(
+        &self,
+        retention: &Retention,
+        options: PruneOptions,
+        progress: &(dyn Fn(PruneProgress) + Sync),
+    ) -> Result<Pruned> {
+        self.store.prune(retention, options, progress)
     }
 
     /// Makes every commit that was acknowledged as [`Durability::Buffered`](crate::Durability::Buffered) durable.

@@ -40,20 +40,27 @@
 #[cfg(feature = "admin")]
 pub mod admin;
 mod builder;
+mod checkpoints;
 mod config;
 mod database;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod status;
+#[cfg(feature = "object-store")]
+pub mod transfer;
 
 pub use builder::Builder;
-pub use config::{Compression, Config, ConfigError, FlushConfig, LogConfig, Preset, RocksOptions};
+pub use config::{
+    CheckpointConfig, Compression, Config, ConfigError, FlushConfig, LogConfig, Preset, PruneConfig, RocksOptions,
+};
 pub use database::Database;
 pub use shingle_router::{
-    At, Batch, Block, Change, ChangeFeed, CommitHandle, Condition, Counts, Diff, Difference, Distribution, Durability,
-    EngineStats, Error, ErrorKind, FlushStats, Flushed, Isolation, KeyRange, LogStats, Memory, Recovery, RecoveryCut,
-    Result, RoutingKey, RowCacheStats, Scan, SealedBlock, ShardStats, ShardVerified, SlotMap, Snapshot, Stats,
-    Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
+    At, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
+    CommitHandle, Condition, Counts, Diff, Difference, Distribution, Durability, EngineStats, Error, ErrorKind,
+    FileDamage, FlushStats, Flushed, Isolation, KeyRange, LogStats, Memory, OpenSnapshots, PruneHold, PruneOptions,
+    PruneProgress, PruneStats, Pruned, Recovery, RecoveryCut, RepairReport, RestoreOptions, Restored, Result,
+    Retention, RoutingKey, RowCacheStats, Scan, SealedBlock, ShardDiagnosis, ShardRepair, ShardStats, ShardVerified,
+    SlotMap, Snapshot, Space, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
 };
 pub use status::Status;
 

@@ -16,6 +16,13 @@ fn batch(key: &str) -> Batch {
     batch
 }
 
+/// So large that it is written to memory while it is synced.
+fn large_batch(key: &str) -> Batch {
+    let mut batch = Batch::new();
+    batch.put(key, vec![b'1'; 100_000]).put(format!("{key}, other shard"), vec![b'1'; 100_000]);
+    batch
+}
+
 /// Not a test: a process whose `fdatasync` fails from a certain moment on.
 #[test]
 fn on_a_failing_disk() {
@@ -28,7 +35,7 @@ fn on_a_failing_disk() {
     writeln!(std::io::stdout(), "\nready").expect("the parent listens");
     std::io::stdin().lines().next().expect("the parent says when").expect("a line");
 
-    let first = db.commit(batch("during")).expect_err("the sync fails");
+    let first = db.commit(large_batch("during")).expect_err("the sync fails");
     assert_eq!(first.kind(), ErrorKind::Poisoned, "{first}");
     assert!(first.to_string().contains("reopen"), "{first}");
     assert!(first.to_string().contains("Input/output error"), "the cause is named: {first}");
@@ -43,6 +50,8 @@ fn on_a_failing_disk() {
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::Poisoned, first.to_string()));
     }
     assert_eq!(db.get("before").expect("reads go on"), Some(b"1".to_vec()));
+    assert_eq!(db.get("during").expect("reads go on"), None, "in memory perhaps, but never published");
+    assert_eq!(db.prefix("during").count(), 0);
     assert_eq!(db.get("later").expect("reads go on"), None);
     assert_eq!(db.prefix("before").count(), 2);
     assert_eq!(db.head().map(|head| head.height), Some(1));

@@ -103,6 +103,11 @@ impl Batch {
         self.refused.clone().map_or(Ok(()), |error| Err(error.into()))
     }
 
+    /// The packed writes, in the order in which they came.
+    pub(crate) fn packed(&self) -> &[u8] {
+        self.ops.as_bytes()
+    }
+
     pub(crate) fn ops(&self) -> Ops<'_> {
         Ops::new(self.ops.as_bytes())
     }

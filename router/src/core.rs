@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile, SealedBlock};
+use crate::checkpoint::Checkpoints;
 use crate::commit::{Pipeline, Sequencer};
 use crate::counters::Counters;
 use crate::flush::Flusher;
@@ -11,6 +12,7 @@ use crate::lock::StoreLock;
 use crate::log::Log;
 use crate::manifest::Manifest;
 use crate::options::Options;
+use crate::prune::Pruner;
 use crate::recovery::Recovery;
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
@@ -25,7 +27,8 @@ use std::time::Instant;
 
 /// One open store.
 ///
-/// Lock order: `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a time.
+/// Lock order: `checkpoints`, then `pruner`'s lock, then `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a
+/// time; the open snapshots' lock may be taken behind that of `blocks`.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) options: Options,
@@ -48,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) rollbacks: Rollbacks,
     pub(crate) admission: Admission,
     pub(crate) flusher: Flusher,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) pruner: Pruner,
     pub(crate) health: Health,
     pub(crate) counters: Counters,
     pub(crate) recovery: Recovery,

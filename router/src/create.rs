@@ -14,6 +14,7 @@ use crate::{Error, Result, durable};
 use rayon::prelude::*;
 use shingle_shard::backend::{RocksBackend, RocksShared};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Makes a store and opens it.
@@ -63,7 +64,7 @@ pub(crate) fn create(layout: &Layout<'_>, options: OpenOptions) -> Result<Store>
     open_locked(layout, lock, options)
 }
 
-fn new_manifest(layout: &Layout<'_>, options: &OpenOptions, shards: usize) -> Result<Manifest> {
+pub(crate) fn new_manifest(layout: &Layout<'_>, options: &OpenOptions, shards: usize) -> Result<Manifest> {
     let slots = options.slots.unwrap_or(SLOTS_DEFAULT);
     let shard_dir = |number: usize| match options.shard_dirs.as_slice() {
         [] => layout.shard(number),
@@ -82,19 +83,18 @@ fn new_manifest(layout: &Layout<'_>, options: &OpenOptions, shards: usize) -> Re
 }
 
 /// Removes what an attempt that was cut short has left.
-fn remove_left(layout: &Layout<'_>, left: Option<&Creating>) -> Result<()> {
+pub(crate) fn remove_left(layout: &Layout<'_>, left: Option<&Creating>) -> Result<()> {
     let Some(left) = left else { return Ok(()) };
-    for dir in left.dirs(layout.dir).filter(|dir| dir.exists()) {
-        fs::remove_dir_all(&dir).map_err(|error| Error::io("remove", &dir, error))?;
-    }
-    for file in [layout.blocks(), layout.manifest_new()].into_iter().filter(|file| file.exists()) {
-        fs::remove_file(&file).map_err(|error| Error::io("remove", &file, error))?;
-    }
-    Ok(())
+    let gone = |path: PathBuf, removed: io::Result<()>| match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &path, error)),
+        _ => Ok(()),
+    };
+    left.dirs(layout.dir).try_for_each(|dir| gone(dir.clone(), fs::remove_dir_all(&dir)))?;
+    [layout.blocks(), layout.manifest_new()].into_iter().try_for_each(|file| gone(file.clone(), fs::remove_file(&file)))
 }
 
 /// Refuses places that hold anything. If no attempt has `left` anything, the store's own directory must hold nothing else either.
-fn check_free(layout: &Layout<'_>, manifest: &Manifest, left: Option<&Creating>) -> Result<()> {
+pub(crate) fn check_free(layout: &Layout<'_>, manifest: &Manifest, left: Option<&Creating>) -> Result<()> {
     let mut places = manifest.shard_dirs(layout.dir);
     places.push(manifest.log_dir(layout.dir));
     for place in &places {

@@ -25,14 +25,18 @@ pub(crate) struct Creating {
 impl Creating {
     /// Refuses paths that do not fit a line.
     pub(crate) fn of(manifest: &Manifest) -> Result<Self> {
+        Creating::of_dirs(manifest.shards.iter().chain([&manifest.log_dir]))
+    }
+
+    /// Of these directories, relative to the store's where they lie inside. Refuses paths that do not fit a line.
+    pub(crate) fn of_dirs<'a>(dirs: impl IntoIterator<Item = &'a PathBuf>) -> Result<Self> {
         let line = |path: &PathBuf| match path.to_str() {
             Some(line) if !line.contains(['\n', '\r']) => Ok(line.to_owned()),
             _ => Err(Error::InvalidArgument {
                 what: format!("the path {path:?} of a part of the store must be UTF-8 without line breaks"),
             }),
         };
-        let dirs = manifest.shards.iter().chain([&manifest.log_dir]).map(line).collect::<Result<_>>()?;
-        Ok(Creating { dirs })
+        Ok(Creating { dirs: dirs.into_iter().map(line).collect::<Result<_>>()? })
     }
 
     /// What an attempt that was cut short has noted; `None` if there is none, or if it did not come to make anything.

@@ -28,6 +28,11 @@ pub(crate) fn create_dir_all(dir: &Path) -> io::Result<()> {
     missing.into_iter().chain([dir]).try_for_each(sync_name)
 }
 
+/// Makes the names in `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))
+}
+
 /// Makes a new, renamed or removed name durable: it is the directory above that has it.
 pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
     match path.parent() {

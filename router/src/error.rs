@@ -222,6 +222,32 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// The store lives in memory: it has no files.
+    #[error("the store lives in memory, and has no files to {what}")]
+    InMemory {
+        /// What was to be done with them.
+        what: &'static str,
+    },
+    /// There is a checkpoint of this name already.
+    #[error("there is a checkpoint {name} already; delete it first, or choose another name")]
+    CheckpointExists {
+        /// Its name.
+        name: String,
+    },
+    /// There is no such checkpoint.
+    #[error("there is no checkpoint in {path}", path = path.display())]
+    NoSuchCheckpoint {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A checkpoint is not as it was made.
+    #[error("the checkpoint is damaged: {path}: {what}; use another one", path = path.display())]
+    CheckpointDamaged {
+        /// The file that is wrong; the first one, if there are several.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A shard's directory is missing.
     #[error("shard {shard} is missing: {path} does not exist; mount its disk, or restore a copy of the store", path = path.display())]
     MissingShard {
@@ -308,6 +334,9 @@ impl Error {
             | Error::NoSuchHeight { .. }
             | Error::NoBlockBefore { .. }
             | Error::Occupied { .. }
+            | Error::InMemory { .. }
+            | Error::CheckpointExists { .. }
+            | Error::NoSuchCheckpoint { .. }
             | Error::BatchTooLarge { .. } => ErrorKind::InvalidArgument,
             Error::Conflict { .. } | Error::RangeConflict { .. } | Error::TooManyConflicts { .. } => {
                 ErrorKind::Conflict
@@ -322,6 +351,7 @@ impl Error {
             | Error::ManifestDamaged { .. }
             | Error::BlocksDamaged { .. }
             | Error::Damaged { .. }
+            | Error::CheckpointDamaged { .. }
             | Error::UnreadableCommit { .. }
             | Error::MissingShard { .. } => ErrorKind::Damaged,
             Error::NoSpace { .. } => ErrorKind::NoSpace,
@@ -380,6 +410,7 @@ fn kind_of_shard(error: &shingle_shard::Error) -> ErrorKind {
         shingle_shard::Error::StaleEpoch { .. } => ErrorKind::Locked,
         shingle_shard::Error::Damaged { .. } => ErrorKind::Damaged,
         shingle_shard::Error::Foreign { .. } => ErrorKind::Mismatch,
+        shingle_shard::Error::NoFiles { .. } => ErrorKind::InvalidArgument,
         shingle_shard::Error::NoSpace { .. } => ErrorKind::NoSpace,
         shingle_shard::Error::TooManyOpenFiles { .. } => ErrorKind::TooManyOpenFiles,
         shingle_shard::Error::Io { .. } | _ => ErrorKind::Io,

@@ -77,8 +77,9 @@ impl ChangeFeed {
                 core.shards.all()[cursor.shard].changes(from, self.snapshot.version(), PAGE, &mut cursor.page)?;
                 cursor.next = 0;
                 self.snapshot.check()?;
-                if cursor.seen.0 < floor.max(core.snapshots.floor()) {
-                    return Err(Error::Pruned { asked: cursor.seen.0, floor: core.snapshots.floor() });
+                let floor = floor.max(core.snapshots.floor());
+                if cursor.needs() < floor {
+                    return Err(Error::Pruned { asked: cursor.needs(), floor });
                 }
             }
         }
@@ -98,6 +99,14 @@ impl ChangeFeed {
 }
 
 impl Cursor {
+    /// The version whose successors it reads: of the one in which it stands, the rest must be there too.
+    fn needs(&self) -> Version {
+        match self.seen {
+            (version, None) => version,
+            (version, Some(_)) => version.saturating_sub(1),
+        }
+    }
+
     fn row(&self) -> Option<RowRef<'_>> {
         self.page.get(self.next)
     }

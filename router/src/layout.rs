@@ -72,10 +72,63 @@ impl Layout<'_> {
         self.dir.join("log")
     }
 
+    /// Where checkpoints lie, each in a directory of its name.
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.dir.join("checkpoints")
+    }
+
+    /// What a restoration brings from a checkpoint and does not keep as it is.
+    pub(crate) fn restoring(&self) -> PathBuf {
+        self.dir.join(RESTORING)
+    }
+
     /// Where a shard lies unless it has a disk of its own.
     pub(crate) fn shard(&self, number: usize) -> PathBuf {
         self.dir.join("shards").join(shard_name(number))
     }
+}
+
+/// The name of [`Layout::restoring`].
+pub(crate) const RESTORING: &str = "restoring";
+
+/// The files and directories of the checkpoint in `dir`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CheckpointLayout<'a> {
+    pub(crate) dir: &'a Path,
+}
+
+impl CheckpointLayout<'_> {
+    /// While it is there the checkpoint is whole.
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.dir.join("CHECKPOINT")
+    }
+
+    /// The manifest until it is renamed.
+    pub(crate) fn manifest_new(&self) -> PathBuf {
+        self.dir.join("CHECKPOINT.new")
+    }
+
+    /// The store's manifest, block index and log, by the names that they have in a store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.dir.join(CHECKPOINT_STORE)
+    }
+}
+
+/// The name of [`CheckpointLayout::store`].
+pub(crate) const CHECKPOINT_STORE: &str = "store";
+
+/// Where the part of a shard lies that is not below its store: beside the shard, on the same disk.
+pub(crate) fn part_beside(shard: &Path, checkpoint: &str) -> PathBuf {
+    let mut name = shard.file_name().unwrap_or_default().to_owned();
+    name.push(".checkpoints");
+    shard.with_file_name(name).join(checkpoint)
+}
+
+/// Where the copy of a shard lies that is examined and repaired: beside the shard, on the same disk.
+pub(crate) fn repair_beside(shard: &Path) -> PathBuf {
+    let mut name = shard.file_name().unwrap_or_default().to_owned();
+    name.push(".repair");
+    shard.with_file_name(name)
 }
 
 /// The name of a shard's directory.

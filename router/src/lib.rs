@@ -7,6 +7,7 @@
 mod admission;
 mod batch;
 mod blocks;
+mod checkpoint;
 mod commit;
 mod core;
 mod counters;
@@ -26,9 +27,12 @@ mod log;
 mod manifest;
 mod open;
 mod options;
+mod prune;
 mod recovery;
+mod repair;
 mod rollback;
 mod scan;
+mod sealed;
 mod shards;
 mod slot;
 mod snapshot;
@@ -42,6 +46,11 @@ mod workers;
 
 pub use batch::{Batch, Durability};
 pub use blocks::{Block, SealedBlock};
+pub use checkpoint::{
+    Checkpoint, CheckpointFile, CheckpointProgress, CheckpointReport, CheckpointStats, FileDamage, RestoreOptions,
+    Restored, checkpoint_files, checkpoint_path, checkpoints, complete_checkpoint, delete_checkpoint, parse_checkpoint,
+    restore, verify_checkpoint,
+};
 pub use commit::CommitHandle;
 pub use counters::Counts;
 pub use error::{Error, ErrorKind, Result};
@@ -51,13 +60,15 @@ pub use health::Condition;
 pub use histogram::Distribution;
 pub use log::{LogStats, Recover};
 pub use open::{OpenOptions, SHARDS_DEFAULT};
-pub use options::Options;
+pub use options::{Options, PruneSettings};
+pub use prune::{PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Retention, Space};
 pub use recovery::{Recovery, RecoveryCut};
+pub use repair::{RepairReport, ShardDiagnosis, ShardRepair, repair};
 pub use scan::Scan;
 pub use shingle_shard::{KeyRange, Memory, Version};
 pub use slot::SlotMap;
 pub use slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX};
-pub use snapshot::{At, Snapshot};
+pub use snapshot::{At, OpenSnapshots, Snapshot};
 pub use stats::{EngineStats, RowCacheStats, ShardStats, Stats};
 pub use store::Store;
 pub use transaction::{Isolation, Transaction, TransactionScan};

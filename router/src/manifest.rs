@@ -4,14 +4,13 @@
 
 use crate::layout::{FORMAT, Layout, StoreId, parse_store_id, store_id_text};
 use crate::slot::{RoutingKey, SHARDS_MAX, SLOTS_MAX, SlotMap, Slots};
-use crate::{Error, Result, durable};
+use crate::{Error, Result, durable, sealed};
 use serde::{Deserialize, Serialize};
 use shingle_shard::Version;
 use shingle_shard::backend::Identity;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// The hash that keys are spread with; the only one there is.
 pub(crate) const HASH: &str = "xxh3_64";
@@ -123,8 +122,7 @@ impl Manifest {
         // The one thing that JSON cannot hold is a path that is not UTF-8.
         let json = serde_json::to_string_pretty(&written)
             .map_err(|error| Error::InvalidArgument { what: format!("the manifest cannot be written: {error}") })?;
-        let body = json.strip_suffix("\n}").unwrap_or(&json);
-        Ok(format!("{body},\n{}", checksum_member(body)))
+        Ok(sealed::seal(&json))
     }
 }
 
@@ -145,21 +143,9 @@ pub(crate) fn new_store_id() -> Result<StoreId> {
     Ok(id)
 }
 
-const CHECKSUM_MEMBER: &str = "  \"checksum\": \"";
-
-fn checksum_member(body: &str) -> String {
-    format!("{CHECKSUM_MEMBER}{:016x}\"\n}}\n", xxh3_64(body.as_bytes()))
-}
-
 fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest> {
     let damaged = |what: String| Error::ManifestDamaged { path: path.to_owned(), what };
-    let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is no text".to_owned()))?;
-    let end = text.rfind(&format!(",\n{CHECKSUM_MEMBER}")).ok_or_else(|| damaged("it has no checksum".to_owned()))?;
-    let body = &text[..end];
-    if text[end + ",\n".len()..] != checksum_member(body) {
-        return Err(damaged("it does not match its checksum".to_owned()));
-    }
-    let json = format!("{body}\n}}");
+    let json = sealed::unseal(bytes).map_err(damaged)?;
     let unreadable = |error: serde_json::Error| damaged(error.to_string());
     let any: AnyFormat = serde_json::from_str(&json).map_err(unreadable)?;
     let mismatch = |what, made_with, asked| Error::Mismatch { path: path.to_owned(), what, made_with, asked };
@@ -214,11 +200,6 @@ mod tests {
         }
     }
 
-    /// A manifest with this body and a checksum that matches it.
-    fn seal(body: &str) -> String {
-        format!("{body},\n{}", checksum_member(body))
-    }
-
     fn load_text(dir: &Path, text: &[u8]) -> Result<Manifest> {
         std::fs::write(Layout { dir }.manifest(), text).expect("a writable directory");
         Manifest::load(dir)
@@ -261,7 +242,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let text = manifest().to_text()?;
         let body = text.split_once(",\n  \"checksum\"").expect("written so").0;
-        assert_eq!(load_text(dir.path(), seal(body).as_bytes())?, manifest());
+        assert_eq!(load_text(dir.path(), sealed::seal(body).as_bytes())?, manifest());
         for (was, becomes, kind) in [
             ("\"format\": 1", "\"format\": 2", ErrorKind::Mismatch),
             ("xxh3_64", "xxh32", ErrorKind::Mismatch),
@@ -270,7 +251,7 @@ mod tests {
             ("\"format\": 1", "\"format\": 1,\n  \"unknown\": 1", ErrorKind::Damaged),
         ] {
             assert!(body.contains(was), "{was}");
-            let changed = load_text(dir.path(), seal(&body.replace(was, becomes)).as_bytes());
+            let changed = load_text(dir.path(), sealed::seal(&body.replace(was, becomes)).as_bytes());
             assert_eq!(changed.map_err(|error| error.kind()), Err(kind), "{becomes}");
         }
         Ok(())

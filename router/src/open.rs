@@ -2,6 +2,7 @@
 
 use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile};
+use crate::checkpoint::{Checkpoints, remove_unfinished};
 use crate::commit::{Pipeline, Sequencer};
 use crate::core::{Core, Disk};
 use crate::counters::Counters;
@@ -13,6 +14,7 @@ use crate::lock::StoreLock;
 use crate::log::{Log, LogOptions, Recover};
 use crate::manifest::Manifest;
 use crate::options::Options;
+use crate::prune::Pruner;
 use crate::recovery::{Recovery, Replay, Replayed};
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
@@ -159,6 +161,8 @@ impl Store {
             rollbacks: Rollbacks::default(),
             admission: Admission::default(),
             flusher: Flusher::new(),
+            checkpoints: Checkpoints::default(),
+            pruner: Pruner::default(),
             health: Health::default(),
             counters: Counters::default(),
             recovery: Recovery::default(),
@@ -171,7 +175,11 @@ impl Store {
 
 pub(crate) fn open_locked(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions) -> Result<Store> {
     let flush_on_start = options.router.flush_on_start;
-    let store = Store::start(recover(layout, lock, options)?)?;
+    let core = recover(layout, lock, options)?;
+    // Before a thread can make one. A store opens without: what cannot be removed now, because its disk is missing for instance, goes with the next
+    // checkpoint.
+    let _removed_later = remove_unfinished(layout.dir);
+    let store = Store::start(core)?;
     if flush_on_start {
         store.flush()?;
     }
@@ -184,8 +192,10 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
     check_made_as_asked(layout, &manifest, &options)?;
     let rocks = within_file_limit(&options.rocks, manifest.shards.len())?;
     let paths = manifest.shard_dirs(layout.dir);
-    if let Some((shard, path)) = paths.iter().enumerate().find(|(_, path)| !path.exists()) {
-        return Err(Error::MissingShard { shard, path: path.clone() });
+    for (shard, path) in paths.iter().enumerate() {
+        if !path.try_exists().map_err(|error| Error::io("look for", path, error))? {
+            return Err(Error::MissingShard { shard, path: path.clone() });
+        }
     }
     let shared = RocksShared::new(&rocks, paths.len())?;
     let workers = Workers::new(paths.len())?;
@@ -230,6 +240,8 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         blocks: RwLock::new(blocks),
         admission: Admission::default(),
         flusher: Flusher::new(),
+        checkpoints: Checkpoints::default(),
+        pruner: Pruner::default(),
         health: Health::default(),
         counters: Counters::default(),
         recovery: Recovery::new(recovered, commits),

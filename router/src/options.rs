@@ -2,6 +2,7 @@
 
 use crate::Durability;
 use crate::log::SEGMENT_BYTES_DEFAULT;
+use crate::prune::Retention;
 use std::time::Duration;
 
 /// Settings of the router; the `shingle` crate's `Config` documents, validates and fills them.
@@ -29,6 +30,42 @@ pub struct Options {
     pub blocks_per_flush: Option<u64>,
     /// Whether everything is flushed when the store is opened.
     pub flush_on_start: bool,
+    /// A checkpoint is made after this many blocks; `None`: none is by itself.
+    pub checkpoint_interval: Option<u64>,
+    /// How many of those checkpoints are kept.
+    pub checkpoints_kept: usize,
+    /// What is pruned, and when.
+    pub prune: PruneSettings,
+}
+
+/// What the store prunes by itself, and what no pruning touches.
+#[derive(Clone, Debug)]
+pub struct PruneSettings {
+    /// Whether the store prunes by itself.
+    pub background: bool,
+    /// What it keeps then.
+    pub retention: Retention,
+    /// The time from one pruning to the next.
+    pub interval: Duration,
+    /// It prunes once so many versions were committed since it did last.
+    pub version_threshold: u64,
+    /// Whether the first pruning begins when the store is opened, and not an interval later.
+    pub prune_on_start: bool,
+    /// The newest block stays so many blocks above the floor, so that a rollback can take as many back.
+    pub reorg_window_blocks: u64,
+}
+
+impl Default for PruneSettings {
+    fn default() -> Self {
+        PruneSettings {
+            background: false,
+            retention: Retention::versions_per_key(10),
+            interval: Duration::from_secs(60),
+            version_threshold: 1000,
+            prune_on_start: false,
+            reorg_window_blocks: 64,
+        }
+    }
 }
 
 impl Default for Options {
@@ -45,6 +82,9 @@ impl Default for Options {
             flush_interval: Some(Duration::from_secs(60)),
             blocks_per_flush: Some(100),
             flush_on_start: false,
+            checkpoint_interval: None,
+            checkpoints_kept: 10,
+            prune: PruneSettings::default(),
         }
     }
 }

@@ -6,8 +6,10 @@ use shingle_shard::backend::{Page, PageLimit};
 use shingle_shard::{KeyRange, Order, Shard};
 use std::ops::Bound;
 
-/// The first page of a shard: most scans are short.
-const FIRST_PAGE_ROWS: usize = 32;
+/// The first pages of all shards together hold about this many rows: most scans are short.
+const FIRST_ROWS: usize = 128;
+/// And of one shard, unless it is alone.
+const FIRST_PAGE_ROWS: usize = 16;
 /// Later pages double up to this many rows.
 const PAGE_ROWS_MAX: usize = 4096;
 /// And hold about this many bytes at the most.
@@ -30,6 +32,8 @@ pub struct Scan {
 struct End {
     order: Order,
     cursors: Option<Vec<Cursor>>,
+    /// The cursor whose row was returned last.
+    returned: Option<usize>,
 }
 
 /// The rows that one shard has handed over, and how far they are read.
@@ -38,87 +42,144 @@ struct Cursor {
     shard: usize,
     page: Page,
     next: usize,
+    /// The next row's first eight key bytes: most comparisons need no more.
+    word: u64,
     page_rows: usize,
 }
 
 impl Scan {
     pub(crate) fn new(snapshot: Snapshot, range: KeyRange) -> Self {
-        let end = |order| End { order, cursors: None };
+        let end = |order| End { order, cursors: None, returned: None };
         Scan { snapshot, rest: range, front: end(Order::Ascending), back: end(Order::Descending) }
     }
 
-    fn step(&mut self, order: Order) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
-        if self.rest.is_empty() {
+    /// The next key and its value, without a copy. As [`Iterator::next`] otherwise.
+    pub fn next_row(&mut self) -> Option<Result<(&[u8], &[u8])>> {
+        self.step(Order::Ascending)
+    }
+
+    /// The last key and its value, without a copy. As [`DoubleEndedIterator::next_back`] otherwise.
+    pub fn next_row_back(&mut self) -> Option<Result<(&[u8], &[u8])>> {
+        self.step(Order::Descending)
+    }
+
+    fn step(&mut self, order: Order) -> Option<Result<(&[u8], &[u8])>> {
+        let Scan { snapshot, rest, front, back } = self;
+        if rest.is_empty() {
             return None;
         }
-        let end = match order {
-            Order::Ascending => &mut self.front,
-            Order::Descending => &mut self.back,
+        let (end, other) = match order {
+            Order::Ascending => (front, back),
+            Order::Descending => (back, front),
         };
-        let item = end.next(&self.snapshot, &self.rest);
-        match &item {
+        // Pages lie within what was left when they were fetched: only the other end can have come closer since.
+        let may_meet = other.cursors.is_some();
+        let row = end.next(snapshot, rest).filter(|row| match row {
+            Ok((key, _)) => !may_meet || rest.contains(key),
+            Err(_) => true,
+        });
+        match &row {
             Some(Ok((key, _))) => match order {
-                Order::Ascending => self.rest.start = Bound::Excluded(key.clone()),
-                Order::Descending => self.rest.end = Bound::Excluded(key.clone()),
+                Order::Ascending => exclude(&mut rest.start, key),
+                Order::Descending => exclude(&mut rest.end, key),
             },
-            Some(Err(_)) | None => self.rest = KeyRange { start: Bound::Unbounded, end: Bound::Excluded(Vec::new()) },
+            Some(Err(_)) | None => *rest = KeyRange { start: Bound::Unbounded, end: Bound::Excluded(Vec::new()) },
         }
-        item
+        row
     }
+}
+
+fn owned((key, value): (&[u8], &[u8])) -> (Vec<u8>, Vec<u8>) {
+    (key.to_vec(), value.to_vec())
+}
+
+/// Moves `bound` to behind `key`, in the memory that it has.
+fn exclude(bound: &mut Bound<Vec<u8>>, key: &[u8]) {
+    let mut excluded = match std::mem::replace(bound, Bound::Unbounded) {
+        Bound::Included(bound) | Bound::Excluded(bound) => bound,
+        Bound::Unbounded => Vec::new(),
+    };
+    excluded.clear();
+    excluded.extend_from_slice(key);
+    *bound = Bound::Excluded(excluded);
 }
 
 impl Iterator for Scan {
     type Item = Result<(Vec<u8>, Vec<u8>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step(Order::Ascending)
+        self.next_row().map(|row| row.map(owned))
     }
 }
 
 impl DoubleEndedIterator for Scan {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.step(Order::Descending)
+        self.next_row_back().map(|row| row.map(owned))
     }
 }
 
 impl End {
     /// The next row of all shards that still lies in `rest`.
-    fn next(&mut self, snapshot: &Snapshot, rest: &KeyRange) -> Option<Result<(Vec<u8>, Vec<u8>)>> {
+    fn next(&mut self, snapshot: &Snapshot, rest: &KeyRange) -> Option<Result<(&[u8], &[u8])>> {
         let shards = snapshot.core().shards.all();
         let order = self.order;
         let cursors = self.cursors.get_or_insert_with(|| {
             let holding = snapshot.core().shards.holding(rest);
-            holding.iter().map(|shard| Cursor::new(shard.number())).collect()
+            let page_rows = (FIRST_ROWS / holding.len().max(1)).max(FIRST_PAGE_ROWS);
+            holding.iter().map(|shard| Cursor::new(shard.number(), page_rows)).collect()
         });
-        for cursor in cursors.iter_mut() {
-            if let Err(error) = cursor.fill(&shards[cursor.shard], snapshot, rest, order) {
-                return Some(Err(error));
+        if let Some(cursor) = self.returned.take().and_then(|returned| cursors.get_mut(returned)) {
+            cursor.advance_to(cursor.next + 1);
+        }
+        let mut first: Option<usize> = None;
+        for index in 0..cursors.len() {
+            let cursor = &mut cursors[index];
+            if cursor.next >= cursor.page.len() {
+                if cursor.page.finished {
+                    continue;
+                }
+                if let Err(error) = cursor.fill(&shards[cursor.shard], snapshot, rest, order) {
+                    return Some(Err(error));
+                }
+                if cursor.page.is_empty() {
+                    continue;
+                }
+            }
+            if first.is_none_or(|first| cursors[index].comes_before(&cursors[first], order)) {
+                first = Some(index);
             }
         }
-        let first = cursors.iter_mut().filter(|cursor| cursor.key().is_some()).min_by(|a, b| {
-            let by_key = a.key().cmp(&b.key());
-            if order == Order::Ascending { by_key } else { by_key.reverse() }
-        })?;
-        let row = first.page.get(first.next)?;
-        if !rest.contains(row.key) {
-            return None;
-        }
-        let item = (row.key.to_vec(), row.value.unwrap_or_default().to_vec());
-        first.next += 1;
-        Some(Ok(item))
+        self.returned = first;
+        let cursor = &cursors[first?];
+        cursor.page.get(cursor.next).map(|row| Ok((row.key, row.value.unwrap_or_default())))
     }
 }
 
 impl Cursor {
-    fn new(shard: usize) -> Self {
-        Cursor { shard, page: Page::default(), next: 0, page_rows: FIRST_PAGE_ROWS }
+    fn new(shard: usize, page_rows: usize) -> Self {
+        Cursor { shard, page: Page::default(), next: 0, word: 0, page_rows }
     }
 
     fn key(&self) -> Option<&[u8]> {
         self.page.get(self.next).map(|row| row.key)
     }
 
-    /// Fetches the next page if the last one is used up.
+    fn comes_before(&self, other: &Cursor, order: Order) -> bool {
+        let by_key = self.word.cmp(&other.word).then_with(|| self.key().cmp(&other.key()));
+        if order == Order::Ascending { by_key.is_lt() } else { by_key.is_gt() }
+    }
+
+    fn advance_to(&mut self, next: usize) {
+        self.next = next;
+        let mut word = [0; 8];
+        if let Some(key) = self.key() {
+            let bytes = key.len().min(word.len());
+            word[..bytes].copy_from_slice(&key[..bytes]);
+        }
+        self.word = u64::from_be_bytes(word);
+    }
+
+    /// Fetches the next page once the last one is used up.
     fn fill(&mut self, shard: &Shard, snapshot: &Snapshot, rest: &KeyRange, order: Order) -> Result<()> {
         while self.next >= self.page.len() && !self.page.finished {
             // What follows the last row of this shard: the other shards may not be as far.
@@ -132,7 +193,7 @@ impl Cursor {
             let limit = PageLimit { rows: self.page_rows, bytes: PAGE_BYTES_MAX };
             shard.scan(&range, snapshot.version(), order, limit, &mut self.page)?;
             snapshot.check()?;
-            self.next = 0;
+            self.advance_to(0);
             self.page_rows = (self.page_rows * 2).min(PAGE_ROWS_MAX);
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Snapshots: the store as it was at one version, over all shards.
 
 use crate::core::Core;
+use crate::prune::Decision;
 use crate::scan::Scan;
 use crate::{Error, Result};
 use parking_lot::Mutex;
@@ -33,22 +34,33 @@ pub enum At {
 /// The open snapshots, and the floor that they hold back.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
-    /// The snapshots that are open at each version. Pruning takes this lock to raise the floor, so that none slips below it.
-    open: Mutex<BTreeMap<Version, Openings>>,
+    /// How many snapshots are open at each version. Pruning takes this lock to raise the floor, so that none slips below it.
+    open: Mutex<BTreeMap<Version, OpenAt>>,
     floor: AtomicU64,
 }
 
-/// The snapshots of one version.
+/// The snapshots that are open at one version.
 #[derive(Debug)]
-struct Openings {
+struct OpenAt {
     count: usize,
-    /// Since when at least one has been open.
+    /// Since when one or another was.
     since: Instant,
+}
+
+/// Snapshots that are open at one version, and keep what they see from being pruned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OpenSnapshots {
+    /// The version.
+    pub version: Version,
+    /// How many there are.
+    pub count: u64,
+    /// How long one or another has been open, in milliseconds.
+    pub open_ms: u64,
 }
 
 /// How many snapshots are open, and what they hold back.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct OpenSnapshots {
+pub(crate) struct Summary {
     pub(crate) count: usize,
     /// The lowest version of one.
     pub(crate) oldest: Option<Version>,
@@ -66,24 +78,45 @@ impl Snapshots {
         self.floor.load(Ordering::Acquire)
     }
 
-    pub(crate) fn summary(&self) -> OpenSnapshots {
+    pub(crate) fn summary(&self) -> Summary {
         let open = self.open.lock();
-        OpenSnapshots {
-            count: open.values().map(|openings| openings.count).sum(),
+        Summary {
+            count: open.values().map(|at| at.count).sum(),
             oldest: open.keys().next().copied(),
-            longest: open.values().map(|openings| openings.since).min().map(|since| since.elapsed()),
+            longest: open.values().map(|at| at.since).min().map(|since| since.elapsed()),
         }
     }
 
-    fn enter(open: &mut BTreeMap<Version, Openings>, version: Version) {
-        open.entry(version).or_insert_with(|| Openings { count: 0, since: Instant::now() }).count += 1;
+    /// The oldest `most` versions at which snapshots are open.
+    pub(crate) fn oldest(&self, most: usize) -> Vec<OpenSnapshots> {
+        let open = self.open.lock();
+        let told = |(&version, at): (&Version, &OpenAt)| OpenSnapshots {
+            version,
+            count: at.count as u64,
+            open_ms: at.since.elapsed().as_millis() as u64,
+        };
+        open.iter().take(most).map(told).collect()
+    }
+
+    /// Has `decide` say where the floor goes, told the floor and the oldest open snapshot, and with `raise` puts it there.
+    pub(crate) fn decide_floor(
+        &self,
+        raise: bool,
+        decide: impl FnOnce(Version, Option<(Version, Instant)>) -> Decision,
+    ) -> Decision {
+        let open = self.open.lock();
+        let decision = decide(self.floor(), open.iter().next().map(|(version, at)| (*version, at.since)));
+        if raise {
+            self.floor.fetch_max(decision.floor, Ordering::AcqRel);
+        }
+        decision
     }
 
     /// The floor never passes the visible version, so the newest one can always be read.
     fn register_newest(&self, visible: impl FnOnce() -> Version) -> Version {
         let mut open = self.open.lock();
         let version = visible();
-        Self::enter(&mut open, version);
+        enter(&mut open, version);
         version
     }
 
@@ -93,19 +126,23 @@ impl Snapshots {
         if version < floor {
             return Err(Error::Pruned { asked: version, floor });
         }
-        Self::enter(&mut open, version);
+        enter(&mut open, version);
         Ok(version)
     }
 
     fn release(&self, version: Version) {
         let mut open = self.open.lock();
-        if let Some(openings) = open.get_mut(&version) {
-            openings.count -= 1;
-            if openings.count == 0 {
+        if let Some(at) = open.get_mut(&version) {
+            at.count -= 1;
+            if at.count == 0 {
                 open.remove(&version);
             }
         }
     }
+}
+
+fn enter(open: &mut BTreeMap<Version, OpenAt>, version: Version) {
+    open.entry(version).or_insert_with(|| OpenAt { count: 0, since: Instant::now() }).count += 1;
 }
 
 /// The store at one version. It never changes, and it answers exactly or with an error: [`Error::RolledBack`] once a

@@ -1,14 +1,20 @@
 //! Figures of an open store.
 
+use crate::checkpoint::CheckpointStats;
 use crate::core::Core;
 use crate::flush::FlushStats;
 use crate::health::Condition;
 use crate::histogram::{Distribution, micros};
 use crate::log::LogStats;
+use crate::prune::PruneStats;
 use crate::recovery::Recovery;
+use crate::snapshot::OpenSnapshots;
 use shingle_shard::backend::EngineCounts;
 use shingle_shard::{Shard, Version};
 use std::path::PathBuf;
+
+/// Versions with open snapshots that the figures name.
+const OLDEST_SNAPSHOTS: usize = 10;
 
 /// Figures of an open store, shards summed and each by itself.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -57,6 +63,8 @@ pub struct Stats {
     pub open_snapshots: u64,
     /// The version of the oldest open snapshot.
     pub oldest_snapshot: Option<Version>,
+    /// The oldest versions at which snapshots are open, at most ten: they hold pruning back.
+    pub oldest_snapshots: Vec<OpenSnapshots>,
     /// For how long an open snapshot has held a version, at the most, in microseconds.
     pub snapshot_held_micros: Option<u64>,
     /// The rows that were read and are kept in memory; `None`: none are.
@@ -69,6 +77,10 @@ pub struct Stats {
     pub flush_micros: Distribution,
     /// Flushes that failed.
     pub flush_failures: u64,
+    /// What the checkpoints of this opening were.
+    pub checkpoints: CheckpointStats,
+    /// What prunings have removed, and how far they are.
+    pub prune: PruneStats,
     /// What opening the store has found in its log.
     pub recovery: Recovery,
     /// Whether the store takes commits.
@@ -188,6 +200,7 @@ impl Core {
             compaction_wait_micros: counts.compaction_wait_micros,
             open_snapshots: snapshots.count as u64,
             oldest_snapshot: snapshots.oldest,
+            oldest_snapshots: self.snapshots.oldest(OLDEST_SNAPSHOTS),
             snapshot_held_micros: snapshots.longest.map(micros),
             row_cache: self.row_cache.as_deref().map(|cache| RowCacheStats {
                 rows: cache.rows(),
@@ -198,6 +211,8 @@ impl Core {
             flush: self.flusher.stats(),
             flush_micros: self.counters.flush_micros.distribution(),
             flush_failures: counts.flush_failures,
+            checkpoints: self.checkpoints.stats(),
+            prune: self.pruner.stats(),
             recovery: self.recovery.clone(),
             condition: self.condition(),
         }

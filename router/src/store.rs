@@ -2,6 +2,7 @@
 
 use crate::batch::Batch;
 use crate::blocks::{Block, SealedBlock};
+use crate::checkpoint::{Checkpoint, CheckpointProgress, Checkpoints};
 use crate::commit::{CommitHandle, Lifecycle, Pipeline, Prepared};
 use crate::core::Core;
 use crate::counters::Counts;
@@ -9,6 +10,7 @@ use crate::feed::{ChangeFeed, Diff};
 use crate::flush::{Flushed, Flusher};
 use crate::health::Condition;
 use crate::histogram::Distribution;
+use crate::prune::{PruneOptions, PruneProgress, Pruned, Pruner, Retention};
 use crate::slot::SlotMap;
 use crate::snapshot::{At, Snapshot};
 use crate::stats::Stats;
@@ -22,6 +24,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 const FLUSH_THREAD: &str = "shingle-flush";
+const CHECKPOINT_THREAD: &str = "shingle-checkpoint";
+const PRUNE_THREAD: &str = "shingle-prune";
 
 type ThreadBody = fn(&Arc<Core>);
 
@@ -36,9 +40,20 @@ pub struct Store {
 impl Store {
     pub(crate) fn start(core: Core) -> Result<Store> {
         let store = Store { core: Arc::new(core), threads: Mutex::default() };
-        let threads: [(&str, ThreadBody); 3] =
-            [("shingle-log", Pipeline::run_log), ("shingle-apply", Pipeline::run_apply), (FLUSH_THREAD, Flusher::run)];
+        let threads: [(&str, ThreadBody); 5] = [
+            // First: it may wait for any of the others.
+            (CHECKPOINT_THREAD, Checkpoints::run),
+            (PRUNE_THREAD, Pruner::run),
+            ("shingle-log", Pipeline::run_log),
+            ("shingle-apply", Pipeline::run_apply),
+            (FLUSH_THREAD, Flusher::run),
+        ];
         for (name, body) in threads {
+            if name == CHECKPOINT_THREAD
+                && (store.core.disk.is_none() || store.core.options.checkpoint_interval.is_none())
+            {
+                continue;
+            }
             let core = Arc::clone(&store.core);
             let thread = std::thread::Builder::new()
                 .name(name.into())
@@ -131,6 +146,19 @@ impl Store {
         self.core.flush_all()
     }
 
+    /// Removes what a retention lets go, or counts it.
+    ///
+    /// # Errors
+    /// A retention that keeps nothing; a store that is closed, poisoned or cannot be flushed; damage; I/O.
+    pub fn prune(
+        &self,
+        retention: &Retention,
+        options: PruneOptions,
+        progress: &(dyn Fn(PruneProgress) + Sync),
+    ) -> Result<Pruned> {
+        self.core.prune(retention, options, progress)
+    }
+
     /// Lets the clock and the number of blocks start flushes, or not. Memory that runs full is flushed in any case.
     pub fn set_automatic_flush(&self, automatic: bool) {
         self.core.flusher.set_automatic(automatic);
@@ -156,6 +184,30 @@ impl Store {
     /// A store that is poisoned or cannot be flushed. Damage is in the report.
     pub fn verify(&self, progress: &(dyn Fn(VerifyProgress) + Sync)) -> Result<VerifyReport> {
         self.core.verify(progress)
+    }
+
+    /// Makes a checkpoint of the newest version, under a name of its own. Commits go on meanwhile; flushes and rollbacks wait for a part of it.
+    ///
+    /// # Errors
+    /// A name that no checkpoint can have, or that one has; a store in memory; a full disk; I/O.
+    pub fn checkpoint(&self, name: &str, progress: &(dyn Fn(CheckpointProgress) + Sync)) -> Result<Checkpoint> {
+        self.core.create_checkpoint(name, progress)
+    }
+
+    /// The checkpoints, oldest first.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn checkpoints(&self) -> Result<Vec<Checkpoint>> {
+        self.core.list_checkpoints()
+    }
+
+    /// Deletes a checkpoint.
+    ///
+    /// # Errors
+    /// No such checkpoint; I/O.
+    pub fn delete_checkpoint(&self, name: &str) -> Result<()> {
+        self.core.delete_checkpoint(name)
     }
 
     /// The newest block.
@@ -253,6 +305,9 @@ impl Store {
         if threads.is_empty() {
             return Ok(());
         }
+        self.core.checkpoints.stop();
+        // First: it may wait for a flush, and that for the pipeline.
+        self.core.pruner.stop();
         self.core.sequencer.lock().lifecycle = Lifecycle::Closing;
         self.core.pipeline.queued.notify_all();
         for thread in threads.drain(..) {

@@ -1,7 +1,7 @@
 //! Optimistic transactions: read at a snapshot, write in private, be validated when they commit.
 
 use crate::batch::Batch;
-use crate::commit::{CommitHandle, Prepared, ReadSet};
+use crate::commit::{CommitHandle, Prepared, ReadKey, ReadSet};
 use crate::core::Core;
 use crate::ending::Ending;
 use crate::scan::Scan;
@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 /// How often `transact` tries before it gives the conflict back.
 const ATTEMPTS_MAX: u32 = 100;
+
+/// So many of the keys that a transaction has read are compared with each one that it writes.
+const KEYS_COMPARED_MAX: usize = 8;
 
 /// What a transaction is validated against when it commits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -42,7 +45,7 @@ pub struct Transaction {
     isolation: Isolation,
     durability: Option<Durability>,
     writes: Writes,
-    keys_read: Vec<Vec<u8>>,
+    keys_read: Vec<ReadKey>,
     ranges_read: Vec<KeyRange>,
     ending: Ending,
 }
@@ -76,7 +79,7 @@ impl Transaction {
         }
         let value = self.ending.snapshot.get(key)?;
         if self.isolation == Isolation::Serializable {
-            self.keys_read.push(key.to_vec());
+            self.keys_read.push(ReadKey::new(&self.ending.snapshot.core().shards, key.to_vec()));
         }
         Ok(value)
     }
@@ -189,7 +192,11 @@ impl Transaction {
             keys: self.keys_read,
             ranges: self.ranges_read,
         };
-        reads.keys.extend(self.writes.into_keys());
+        // What was read and is written is validated once. Where much was read, looking for it would cost more.
+        let seen = reads.keys.len().min(KEYS_COMPARED_MAX);
+        let written = self.writes.into_keys().filter(|key| reads.keys[..seen].iter().all(|read| read.key != *key));
+        let written: Vec<_> = written.map(|key| ReadKey::new(&core.shards, key)).collect();
+        reads.keys.extend(written);
         let handle = core.submit(prepared, Some(&reads))?;
         self.ending.handed_over();
         Ok(handle)

@@ -4,6 +4,7 @@ use crate::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// A pool for each kind of work, so that none waits for another: a commit not for a verification, which may take minutes. None is
@@ -16,16 +17,45 @@ pub(crate) struct Workers {
     pub(crate) read: Pool,
     /// What reads or writes whole shards: flushes, verifications, rollbacks, recovery.
     pub(crate) upkeep: Pool,
+    /// Prunings. Where the processor is short, they yield to everything else.
+    pub(crate) prune: Pool,
 }
 
 impl Workers {
     pub(crate) fn new(shards: usize) -> Result<Self> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Workers {
-            apply: Pool::new("shingle-applier", cores.min(shards))?,
-            read: Pool::new("shingle-reader", cores)?,
-            upkeep: Pool::new("shingle-upkeep", cores.min(shards))?,
+            // Beside the thread that has the group.
+            apply: Pool::new("shingle-applier", (cores.min(shards) - 1).max(1), Rank::Awaited)?,
+            read: Pool::new("shingle-reader", cores, Rank::Awaited)?,
+            upkeep: Pool::new("shingle-upkeep", cores.min(shards), Rank::Background)?,
+            prune: Pool::new("shingle-pruner", (cores / 2).clamp(1, shards), Rank::Background)?,
         })
+    }
+}
+
+/// The niceness of background work beside that of the process: about a third of the processor time of a thread that somebody waits for, while there
+/// is one. More would let memory run full for want of a flush where readers keep every core busy.
+#[cfg(target_os = "linux")]
+const BACKGROUND_NICE: i32 = 5;
+
+/// Who goes first where there are fewer cores than threads with something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rank {
+    Awaited,
+    /// Can wait, as long as there is memory.
+    Background,
+}
+
+impl Rank {
+    /// Gives the calling thread this rank. Where the system does not allow it, it goes on as before.
+    fn take(self) {
+        // Elsewhere it would be the whole process.
+        #[cfg(target_os = "linux")]
+        if self == Rank::Background {
+            let _allowed = rustix::process::getpriority_process(None)
+                .and_then(|nice| rustix::process::setpriority_process(None, nice + BACKGROUND_NICE));
+        }
     }
 }
 
@@ -34,8 +64,9 @@ impl Workers {
 pub(crate) struct Pool(ThreadPool);
 
 impl Pool {
-    fn new(name: &'static str, threads: usize) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| name.to_owned()).build();
+    fn new(name: &'static str, threads: usize, rank: Rank) -> Result<Self> {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| name.to_owned());
+        let pool = pool.start_handler(move |_| rank.take()).build();
         pool.map(Pool).map_err(|error| Error::Thread { name, cause: Arc::new(std::io::Error::other(error)) })
     }
 
@@ -57,5 +88,20 @@ impl Pool {
         }
         let outcome = thread::scope(|scope| scope.spawn(|| self.0.install(step)).join());
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Does each of `tasks` once: here, and on those of the pool's threads that are free. The caller is none of rayon's.
+    pub(crate) fn share<T: Sync>(&self, tasks: &[T], work: impl Fn(&T) + Sync) {
+        let next = AtomicUsize::new(0);
+        let take = || {
+            while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                work(task);
+            }
+        };
+        self.0.in_place_scope(|scope| {
+            let others = tasks.len().saturating_sub(1).min(self.0.current_num_threads());
+            (0..others).for_each(|_| scope.spawn(|_| take()));
+            take();
+        });
     }
 }

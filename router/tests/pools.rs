@@ -13,14 +13,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const KEYS: usize = 200;
 
-/// Runs `test` on a thread of its own, and fails if it hangs: its threads are left behind then.
+/// Runs `test` on a thread of its own, and fails if it hangs: its threads are left behind then. Otherwise it is joined: RocksDB may not be
+/// closed while the process ends.
 fn in_time(test: impl FnOnce(&Path) -> Result<()> + Send + 'static) {
     let (done, outcome) = channel();
-    thread::spawn(move || {
+    let testing = thread::spawn(move || {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        done.send(test(&dir.path().join("store")))
+        done.send(test(&dir.path().join("store"))).expect("it is waited for");
     });
     outcome.recv_timeout(PATIENCE).expect("it hangs, or has panicked").expect("a sound store");
+    testing.join().expect("it has told its outcome");
 }
 
 fn open(path: &Path) -> Result<Store> {

@@ -3,11 +3,11 @@
 #![expect(clippy::print_stdout, reason = "figures for people")]
 
 use shingle_shard::backend::{
-    Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, Row, RowRef, Run,
+    Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
 };
 use shingle_shard::{KeyRange, Op, Ops, OpsBuf, Order, Result, Shard, ShardOptions, Version, key_hash};
 use std::hint::black_box;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,6 +39,26 @@ impl Backend for Nothing {
     }
     fn retract(&self, _: Version, _: u64) -> Result<u64> {
         Ok(0)
+    }
+    fn prunable(
+        &self,
+        _floor: Version,
+        cursor: &mut PruneCursor,
+        _changes_max: usize,
+        slice: &mut PruneSlice,
+    ) -> Result<()> {
+        slice.clear();
+        cursor.finished = true;
+        Ok(())
+    }
+    fn remove(&self, _slice: &PruneSlice, _epoch: u64) -> Result<()> {
+        Ok(())
+    }
+    fn reclaim(&self) -> Result<()> {
+        Ok(())
+    }
+    fn newest_changes(&self, _after: Version, _visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()> {
+        Ok(())
     }
     fn verify(
         &self,

@@ -66,6 +66,12 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// The engine keeps no files, so that none can be copied.
+    #[error("an engine that lives in memory has no files to put into {path}", path = path.display())]
+    NoFiles {
+        /// Where they were to go.
+        path: PathBuf,
+    },
     /// Any other failure of the disk or of the engine.
     #[error("{path}: {what}", path = path.display())]
     Io {

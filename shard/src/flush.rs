@@ -30,8 +30,9 @@ impl Shard {
         while let Some(segments) = self.memtable.flushable(through, RUN_BYTES_MAX) {
             let chunks = self.memtable.chunks_full();
             let keys = sorted(&chunks, segments.start(), segments.end());
-            self.memtable.adopt_order(&keys, &segments);
             let applied = self.backend.apply(&MemoryRun::new(chunks, &keys), segments.through, epoch)?;
+            // Before it may be evicted: no order leads to what is gone.
+            self.memtable.release_order(&segments);
             self.memtable.mark_flushed(&segments);
             self.flushed_through.fetch_max(segments.through, Release);
             flushed.keys += applied.rows;

@@ -23,6 +23,6 @@ pub use error::{Error, Result};
 pub use flush::Flushed;
 pub use key::{KEY_BYTES_MAX, KeyRange, Order, VALUE_BYTES_MAX, Version, check_key, check_value, key_hash};
 pub use memtable::Memory;
-pub use ops::{Op, Ops, OpsBuf};
+pub use ops::{Hashed, Op, Ops, OpsBuf};
 pub use row_cache::RowCache;
 pub use shard::{Shard, ShardOptions};

@@ -5,6 +5,8 @@
 //! ```
 //! Written to disk as part of the commit log: a change here is a change of format.
 
+use crate::Version;
+
 /// The value length that stands for a delete; no value is as long.
 const TOMBSTONE: u32 = u32::MAX;
 
@@ -17,6 +19,26 @@ pub struct Op<'a> {
     pub key: &'a [u8],
     /// The new value; `None` deletes the key.
     pub value: Option<&'a [u8]>,
+}
+
+impl Op<'_> {
+    /// How many bytes the write takes when it is packed.
+    #[inline]
+    #[must_use]
+    pub fn packed_bytes(&self) -> usize {
+        HEADER_BYTES + self.key.len() + self.value.map_or(0, <[u8]>::len)
+    }
+}
+
+/// What one version writes to one shard, with the hash of each key in the order of the writes: hashed once, used wherever the write goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Hashed<'a> {
+    /// The version that writes.
+    pub version: Version,
+    /// The writes.
+    pub ops: Ops<'a>,
+    /// [`key_hash`](crate::key_hash) of each key.
+    pub key_hashes: &'a [u64],
 }
 
 /// A growing list of packed writes.

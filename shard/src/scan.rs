@@ -16,10 +16,13 @@ impl Shard {
             page.finished = true;
             return Ok(());
         }
-        // Memory first: what is evicted meanwhile is in the backend by then, and what this has stays readable.
+        // Memory first: what is flushed meanwhile is in the backend by then, and what this has stays readable.
         let ordered = self.memtable.ordered(at);
         let mut memory = rows_at(&ordered, range, order, at).peekable();
         let mut rest = range.clone();
+        if memory.peek().is_none() {
+            return self.scan_backend(rest, at, order, limit, page);
+        }
         let mut below = Page::default();
         loop {
             let room = PageLimit {
@@ -54,11 +57,27 @@ impl Shard {
                 page.finished = true;
                 return Ok(());
             }
-            let last = below.len().checked_sub(1).and_then(|last| below.get(last));
-            let last = last.expect("a page that is not the last one has a row").key.to_vec();
-            match order {
-                Order::Ascending => rest.start = Bound::Excluded(last),
-                Order::Descending => rest.end = Bound::Excluded(last),
+            go_on_after(&below, order, &mut rest);
+        }
+    }
+
+    /// The same where memory has nothing of the range.
+    fn scan_backend(
+        &self,
+        mut rest: KeyRange,
+        at: Version,
+        order: Order,
+        limit: PageLimit,
+        page: &mut Page,
+    ) -> Result<()> {
+        loop {
+            self.backend.scan(&rest, at, order, limit, page)?;
+            if !page.finished {
+                go_on_after(page, order, &mut rest);
+            }
+            page.drop_tombstones();
+            if page.finished || !page.is_empty() {
+                return Ok(());
             }
         }
     }
@@ -74,11 +93,20 @@ impl Shard {
         if ordered.unsorted().any(in_rest) || ordered.written_since(range, after).any(|entry| newest(entry) > after) {
             return Ok(true);
         }
-        let evicted_through = self.memtable.evicted_through();
-        if after >= evicted_through {
+        if after >= ordered.floor() {
             return Ok(false);
         }
-        self.backend_wrote(range, after, evicted_through)
+        self.backend_wrote(range, after, ordered.floor())
+    }
+}
+
+/// Takes what a page that is not the last one has from the range.
+fn go_on_after(page: &Page, order: Order, rest: &mut KeyRange) {
+    let last = page.len().checked_sub(1).and_then(|last| page.get(last));
+    let last = last.expect("a page that is not the last one has a row").key.to_vec();
+    match order {
+        Order::Ascending => rest.start = Bound::Excluded(last),
+        Order::Descending => rest.end = Bound::Excluded(last),
     }
 }
 

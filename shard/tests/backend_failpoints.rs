@@ -4,7 +4,7 @@
 mod fixture;
 
 use fixture::{Directory, EPOCH, Found, TestRun, UNLIMITED, changes, scan};
-use shingle_shard::backend::{Backend, RocksBackend};
+use shingle_shard::backend::{Backend, PruneCursor, PruneSlice, RocksBackend};
 use shingle_shard::{Error, KeyRange, Order, Version};
 use std::sync::{Mutex, PoisonError};
 
@@ -38,13 +38,23 @@ fn stop_at(
     act: impl Fn(&RocksBackend) -> Result<(), Error>,
     check: impl Fn(&RocksBackend, &[Found], &[Found]),
 ) {
+    stop_at_nth(point, "", act, check);
+}
+
+/// As [`stop_at`], once the point was passed as `passes` says.
+fn stop_at_nth(
+    point: &str,
+    passes: &str,
+    act: impl Fn(&RocksBackend) -> Result<(), Error>,
+    check: impl Fn(&RocksBackend, &[Found], &[Found]),
+) {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = Directory::new();
     let backend = directory.create().expect("a new directory");
     backend.apply(&run(1..=5), 5, EPOCH).expect("sound");
     let before = rows(&backend, 5);
     let changes_before = changes(&backend, 0, 5, UNLIMITED).expect("sound");
-    fail::cfg(point, "return").expect("a valid action");
+    fail::cfg(point, &format!("{passes}return")).expect("a valid action");
     let result = act(&backend);
     fail::remove(point);
     stopped_at(point, result);
@@ -120,6 +130,65 @@ fn a_retraction_that_was_cut_short_is_made_again() {
             },
         );
     }
+}
+
+fn prune(backend: &RocksBackend, floor: Version) -> Result<u64, Error> {
+    let (mut cursor, mut slice, mut rows) = (PruneCursor::default(), PruneSlice::default(), 0);
+    while !cursor.finished {
+        backend.prunable(floor, &mut cursor, 300, &mut slice)?;
+        rows += slice.rows.len() as u64;
+        backend.remove(&slice, EPOCH)?;
+    }
+    Ok(rows)
+}
+
+#[test]
+fn a_pruning_that_was_cut_short_is_completed() {
+    for point in ["prune::before_versions", "prune::after_versions", "prune::after_changes"] {
+        // Stopped in its first slice, and in the midst of a key's versions.
+        for passes in ["", "2*off->"] {
+            stop_at_nth(
+                point,
+                passes,
+                |backend| prune(backend, 4).map(|_| ()),
+                |backend, before, _| {
+                    assert_eq!(rows(backend, 5), before);
+                    prune(backend, 4).expect("again");
+                    assert_eq!(rows(backend, 5), before);
+                    assert!(rows(backend, 4).iter().all(|row| row.1 == 4 && row.2.is_some()));
+                    assert_eq!(rows(backend, 4).len(), 320);
+                    let (mut in_rows, mut in_changes) = (0, 0);
+                    let mut row = |_: shingle_shard::backend::RowRef<'_>| {
+                        in_rows += 1;
+                        Ok(())
+                    };
+                    let mut change = |version, _: &[u8]| {
+                        assert_eq!(version, 5);
+                        in_changes += 1;
+                        Ok(())
+                    };
+                    backend.verify(&mut row, &mut change).expect("sound");
+                    assert_eq!((in_rows, in_changes), (320 + 400, 400));
+                    assert_eq!(prune(backend, 4).expect("once more"), 0);
+                },
+            );
+        }
+    }
+}
+
+/// Whoever reads changes while their rows go is refused by the floor, and meets no damage before.
+#[test]
+fn changes_are_read_in_the_midst_of_a_pruning() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let directory = Directory::new();
+    let backend = directory.create().expect("a new directory");
+    backend.apply(&run(1..=5), 5, EPOCH).expect("sound");
+    fail::cfg("prune::after_versions", "return").expect("a valid action");
+    let result = prune(&backend, 4);
+    fail::remove("prune::after_versions");
+    stopped_at("prune::after_versions", result);
+    assert!(changes(&backend, 0, 5, UNLIMITED).expect("not damaged").len() < 2000);
+    assert_eq!(changes(&backend, 4, 5, UNLIMITED).expect("sound").len(), 400);
 }
 
 /// Rows go before the changes that name them: a feed that meets the gap is not damage.

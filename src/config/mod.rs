@@ -1,18 +1,22 @@
 //! The settings of a store: by builder, by file, or from a preset.
 
 mod bounds;
+mod checkpoint;
 mod error;
 mod file;
 mod flush;
 mod log;
 mod preset;
+mod prune;
 #[cfg(test)]
 mod tests;
 
+pub use checkpoint::CheckpointConfig;
 pub use error::ConfigError;
 pub use flush::FlushConfig;
 pub use log::LogConfig;
 pub use preset::Preset;
+pub use prune::PruneConfig;
 pub use shingle_shard::backend::{Compression, RocksOptions};
 
 use serde::{Deserialize, Serialize};
@@ -61,8 +65,12 @@ pub struct Config {
     pub rocksdb: RocksOptions,
     /// When memory is handed to the disk.
     pub flush: FlushConfig,
+    /// Which versions go, and when.
+    pub prune: PruneConfig,
     /// The commit log.
     pub log: LogConfig,
+    /// Checkpoints by the number of blocks.
+    pub checkpoint: CheckpointConfig,
 }
 
 impl Default for Config {
@@ -72,7 +80,9 @@ impl Default for Config {
             row_cache_size: 8 << 20,
             rocksdb: RocksOptions::default(),
             flush: FlushConfig::default(),
+            prune: PruneConfig::default(),
             log: LogConfig::default(),
+            checkpoint: CheckpointConfig::default(),
         }
     }
 }
@@ -144,6 +154,9 @@ impl Config {
             flush_interval: Some(self.flush.interval_secs).filter(|&secs| secs > 0).map(Duration::from_secs),
             blocks_per_flush: Some(self.flush.blocks_per_flush).filter(|&blocks| blocks > 0),
             flush_on_start: self.flush.flush_on_start,
+            checkpoint_interval: Some(self.checkpoint.snapshot_interval).filter(|&blocks| blocks > 0),
+            checkpoints_kept: self.checkpoint.keep_recent as usize,
+            prune: self.prune.settings(),
         }
     }
 
@@ -155,6 +168,8 @@ impl Config {
         bounds::check("row_cache_size", "bytes", 0..=16 << 40, self.row_cache_size)?;
         self.rocksdb.validate()?;
         self.flush.validate()?;
-        self.log.validate()
+        self.prune.validate()?;
+        self.log.validate()?;
+        self.checkpoint.validate()
     }
 }

@@ -39,6 +39,8 @@ impl From<Preset> for Config {
                 rocks.write_buffer_size = 256 * MIB;
                 rocks.block_cache_size = 4 * GIB;
                 rocks.max_background_jobs = 4;
+                rocks.min_write_buffer_number_to_merge = Some(2);
+                rocks.level0_file_num_compaction_trigger = 8;
             }
             Preset::Extreme => {
                 *row_cache_size = 2 * GIB;
@@ -46,6 +48,8 @@ impl From<Preset> for Config {
                 rocks.max_write_buffer_number = 6;
                 rocks.block_cache_size = 8 * GIB;
                 rocks.max_background_jobs = 8;
+                rocks.min_write_buffer_number_to_merge = Some(2);
+                rocks.level0_file_num_compaction_trigger = 8;
                 rocks.target_file_size_base = 128 * MIB;
                 rocks.max_bytes_for_level_base = GIB;
                 rocks.max_open_files = 8_000;

@@ -30,6 +30,8 @@ pub(crate) fn builder(dir: &Path) -> Builder {
     config.log.segment_bytes = 1 << 20;
     config.log.buffered_sync_ms = 2;
     config.flush.blocks_per_flush = 9;
+    config.checkpoint.snapshot_interval = 12;
+    config.checkpoint.keep_recent = 1;
     Database::builder(dir).shards(SHARDS).config(config)
 }
 

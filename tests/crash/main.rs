@@ -20,6 +20,7 @@ use line::Line;
 use listen::{hear_for, listen};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use shingle::{Database, RestoreOptions};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -177,10 +178,25 @@ impl Torture {
         killed_at
     }
 
+    /// Whatever is listed after a kill is whole, and becomes a sound store.
+    fn check_checkpoint(&self) {
+        let listed = Database::checkpoints_in(self.store()).expect("a readable directory");
+        let Some(newest) = listed.last() else { return };
+        let target = self.dir.path().join("restored");
+        Database::restore(&newest.path, &target, &RestoreOptions::default(), &|_| {}).expect("a whole checkpoint");
+        let restored = child::builder(&target).open().expect("a restored store");
+        assert_eq!((restored.version(), restored.head()), (newest.version, newest.block));
+        let report = restored.verify(&|_| {}).expect("room on the disk");
+        assert!(report.is_sound(), "{report:?}");
+        drop(restored);
+        std::fs::remove_dir_all(&target).expect("nobody has it open");
+    }
+
     /// Opens the store as a node would after the kill, and compares.
     fn check(&mut self) {
         let db = child::builder(&self.store()).open().expect("a killed store opens");
         self.truth.check(&db, &mut self.rng);
+        self.check_checkpoint();
         self.checks += 1;
         if self.checks.is_multiple_of(8) {
             let report = db.verify(&|_| {}).expect("room on the disk");

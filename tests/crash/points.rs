@@ -28,6 +28,16 @@ pub(crate) const RUNNING: &[&str] = &[
     "retract::after_versions",
     "retract::after_changes",
     "rollback::after_shards",
+    "checkpoint::after_marker",
+    "checkpoint::before_links",
+    "checkpoint::after_links",
+    "checkpoint::after_shards",
+    "checkpoint::after_log",
+    "checkpoint::before_hashes",
+    "checkpoint::before_rename",
+    "checkpoint::after_rename",
+    "checkpoint::delete::after_marker",
+    "checkpoint::delete::after_manifest",
 ];
 
 /// Met once, when a store that exists is opened.
@@ -39,6 +49,8 @@ pub(crate) fn passes_max(point: &str) -> u64 {
         "commit::before_append" | "commit::after_append" | "commit::after_sync" => 25,
         "commit::after_apply" | "commit::after_publish" => 25,
         "log::append::before_write" | "log::append::after_write" | "log::sync::before" | "log::sync::after" => 25,
+        // Made seldom, and deleted from the second one on.
+        _ if point.starts_with("checkpoint::") => 0,
         "flush::after_versions" | "flush::after_changes" | "flush::after_mark" | "retract::after_witness" => 9,
         _ if CREATION.contains(&point) || OPENING.contains(&point) => 0,
         _ => 2,

@@ -103,9 +103,12 @@ impl Truth {
     /// Compares the store with everything known, and learns what it was unsure of.
     pub(crate) fn check(&mut self, db: &Database, rng: &mut SmallRng) {
         let commits = read_commits(db);
+        let newest = self.commits.last_key_value().map_or(0, |(version, _)| *version);
         assert!(
-            db.version() >= self.commits.last_key_value().map_or(0, |(v, _)| *v),
-            "an acknowledged version is gone"
+            db.version() >= newest,
+            "version {newest} was acknowledged, and the store ends at {}: {:?}",
+            db.version(),
+            db.stats().recovery
         );
         if let Some(to) = self.unsure.take() {
             self.settle(to, &commits, db);

@@ -10,12 +10,14 @@ pub(crate) type Value = Vec<u8>;
 pub(crate) type Writes = BTreeMap<Key, Option<Value>>;
 pub(crate) type Range = (Bound<Key>, Bound<Key>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Oracle {
     history: BTreeMap<Key, Vec<(Version, Option<Value>)>>,
     commits: BTreeMap<Version, Writes>,
     pub(crate) blocks: Vec<SealedBlock>,
     pub(crate) visible: Version,
+    /// The oldest version that can be read.
+    pub(crate) floor: Version,
     retracted: Vec<RangeInclusive<Version>>,
 }
 
@@ -42,6 +44,30 @@ impl Oracle {
             }
         }
         self.blocks.retain(|block| block.version <= keep);
+    }
+
+    /// Forgets every version that a newer one at or below `floor` supersedes, and tombstones that are the newest there. Returns how many versions that
+    /// were, of how many keys, and the bytes of their keys and values.
+    pub(crate) fn prune(&mut self, floor: Version) -> (u64, u64, u64) {
+        self.floor = floor;
+        let (mut versions, mut keys, mut bytes) = (0, 0, 0);
+        for (key, chain) in &mut self.history {
+            let below = chain.partition_point(|(version, _)| *version <= floor);
+            let Some(newest) = below.checked_sub(1) else { continue };
+            let gone = if chain[newest].1.is_none() { below } else { newest };
+            for (_, value) in chain.drain(..gone) {
+                bytes += (key.len() + value.map_or(0, |value| value.len())) as u64;
+            }
+            versions += gone as u64;
+            keys += u64::from(gone > 0);
+        }
+        (versions, keys, bytes)
+    }
+
+    /// The lowest floor at which no key has more than `most` versions.
+    pub(crate) fn floor_by_versions(&self, most: usize) -> Version {
+        let over = self.history.values().filter(|chain| chain.len() > most);
+        over.map(|chain| chain[chain.len() - most].0).max().unwrap_or(0)
     }
 
     /// Whether a snapshot at `version` was taken away by a rollback.

@@ -1,5 +1,8 @@
 //! One store from its making to its end, operation by operation.
 
+mod history;
+mod prune;
+
 use super::oracle::{Oracle, Writes};
 use super::pool::{Pool, value};
 use super::reads::{self, View};
@@ -7,7 +10,7 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use shingle::{
-    At, Batch, Block, Change, Config, Database, Difference, Durability, ErrorKind, Isolation, RoutingKey, SealedBlock,
+    At, Batch, Block, Config, Database, Durability, ErrorKind, Isolation, RestoreOptions, RoutingKey, SealedBlock,
     Snapshot, Transaction,
 };
 use tempfile::TempDir;
@@ -110,10 +113,13 @@ impl Run {
             890..930 => self.compare_changes(),
             930..950 => self.compare_diff(),
             950..985 => self.compare_blocks(),
-            985..992 => self.flush(),
-            992..996 => self.roll_back(),
-            996 => self.check_everything(),
+            985..989 => self.flush(),
+            989..992 => self.prune(),
+            992..995 => self.roll_back(),
+            995 => self.check_everything(),
+            996 => self.read_below_the_floor(),
             997 => self.sync(),
+            998 if self.rng.random_ratio(1, 3) => self.go_on_from_a_checkpoint(),
             _ if self.rng.random_ratio(1, 4) => self.reopen(),
             _ => {}
         }
@@ -317,88 +323,6 @@ impl Run {
         }
     }
 
-    /// Opens a snapshot somewhere in the past, or refuses to.
-    fn read_history(&mut self) {
-        let block = self.oracle.blocks.choose(&mut self.rng).copied();
-        let (asked, expected) = match (self.rng.random_range(0..3), block) {
-            (0, Some(block)) => (At::Height(block.height), Some(block.version)),
-            (1, Some(block)) => {
-                let time = block.timestamp_ms + self.rng.random_range(0..600);
-                (At::Time(time), self.oracle.newest_block_at_time(time).map(|block| block.version))
-            }
-            _ => {
-                let version = self.rng.random_range(0..=self.oracle.visible + 2);
-                let exists = version <= self.oracle.visible && !self.oracle.is_retracted(version);
-                (At::Version(version), exists.then_some(version))
-            }
-        };
-        self.ops += 1;
-        match (self.db().snapshot_at(asked), expected) {
-            (Ok(snapshot), Some(version)) => {
-                assert_eq!(snapshot.version(), version, "{asked:?}");
-                let view = View::Snapshot(&snapshot);
-                self.ops += reads::check(&view, version, &self.oracle, &self.pool, &mut self.rng);
-            }
-            (Err(error), None) => {
-                assert!(
-                    matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::RolledBack),
-                    "{asked:?}: {error}"
-                );
-            }
-            (found, expected) => panic!("{asked:?} should show {expected:?}, and gave {found:?}"),
-        }
-    }
-
-    fn compare_changes(&mut self) {
-        let visible = self.oracle.visible;
-        let after = visible - self.rng.random_range(0..=visible.min(100));
-        self.ops += 1;
-        if self.oracle.is_retracted(after) {
-            let refused = self.db().changes_since(after).expect_err("the version was rolled back");
-            assert_eq!(refused.kind(), ErrorKind::RolledBack);
-            return;
-        }
-        let mut expected = self.oracle.changes(after, visible);
-        for change in self.db().changes_since(after).expect("a retained version") {
-            let Change { version, key, value } = change.expect("a sound store");
-            assert_eq!(Some((version, &key, value.as_ref())), expected.next(), "changes since {after}");
-        }
-        assert_eq!(expected.next(), None, "changes since {after} ended early");
-    }
-
-    fn compare_diff(&mut self) {
-        let (Some(from), Some(to)) =
-            (self.oracle.blocks.choose(&mut self.rng), self.oracle.blocks.choose(&mut self.rng))
-        else {
-            return;
-        };
-        let mut expected = self.oracle.diff(from.version, to.version);
-        for difference in self.db().diff(from.height, to.height).expect("two heights that exist") {
-            let Difference { key, before, after } = difference.expect("a sound store");
-            assert_eq!(Some((&key, before.as_ref(), after.as_ref())), expected.next(), "{from:?} to {to:?}");
-        }
-        assert_eq!(expected.next(), None, "the diff of {from:?} and {to:?} ended early");
-        drop(expected);
-        self.ops += 1;
-    }
-
-    fn compare_blocks(&mut self) {
-        let blocks = &self.oracle.blocks;
-        let db = self.db();
-        assert_eq!(db.head(), blocks.last().copied());
-        let newest = blocks.last().map_or(0, |block| block.height);
-        let (low, high) = {
-            let mut bounds = [0; 2].map(|_| self.rng.random_range(0..=newest + 2));
-            bounds.sort_unstable();
-            (bounds[0], bounds[1])
-        };
-        let db = self.db();
-        let expected: Vec<_> = self.oracle.blocks.iter().filter(|b| (low..high).contains(&b.height)).copied().collect();
-        assert_eq!(db.blocks(low..high), expected);
-        assert_eq!(db.block(low), self.oracle.blocks.iter().find(|block| block.height == low).copied());
-        self.ops += 3;
-    }
-
     fn flush(&mut self) {
         self.db().flush().expect("room on the disk");
         self.ops += 1;
@@ -421,6 +345,10 @@ impl Run {
             return;
         };
         let block = *block;
+        if block.version < self.oracle.floor {
+            assert_eq!(self.db().rollback_to(block.height).expect_err("it was pruned").kind(), ErrorKind::Pruned);
+            return;
+        }
         let now = self.db().rollback_to(block.height).expect("a retained block");
         if self.oracle.visible == block.version {
             assert_eq!(now, block.version, "there was nothing to roll back");
@@ -447,11 +375,31 @@ impl Run {
         self.ops += 1;
     }
 
+    /// From here on the run is with the store that was restored.
+    fn go_on_from_a_checkpoint(&mut self) {
+        if matches!(self.shape.place, Place::Memory) {
+            return;
+        }
+        self.kept.clear();
+        let [store, restored] = ["store", "restored"].map(|name| self.dir.path().join(name));
+        let db = self.db.take().expect("open outside of `reopen`");
+        let checkpoint = db.checkpoint("model").expect("room on the disk");
+        assert_eq!((checkpoint.version, checkpoint.block), (db.version(), db.head()));
+        db.close().expect("a sound disk");
+        Database::restore(&checkpoint.path, &restored, &RestoreOptions::default(), &|_| {})
+            .expect("a sound checkpoint");
+        std::fs::remove_dir_all(&store).expect("nobody has it open");
+        std::fs::rename(&restored, &store).expect("the place is free");
+        self.open();
+        assert_eq!(self.db().version(), self.oracle.visible, "after restoring");
+        self.ops += 1;
+    }
+
     fn check_everything(&mut self) {
         reads::check_all(&self.db().snapshot(), self.oracle.visible, &self.oracle);
         let report = self.db().verify(&|_| {}).expect("room on the disk");
         assert!(report.is_sound(), "{report:?}");
-        for block in self.oracle.blocks.iter().rev().take(3) {
+        for block in self.oracle.blocks.iter().rev().take(3).filter(|block| block.version >= self.oracle.floor) {
             let snapshot = self.db().snapshot_at(At::Height(block.height)).expect("a retained block");
             reads::check_all(&snapshot, block.version, &self.oracle);
         }
@@ -467,8 +415,12 @@ fn random_config(rng: &mut SmallRng) -> Config {
         config.rocksdb.max_write_buffer_number = 2;
         config.log.segment_bytes = 1 << 20;
     }
+    // From a handful of rows, and filters that are given up, to more than there is.
+    config.row_cache_size = *[0, 8 << 10, 64 << 10, 8 << 20].choose(rng).expect("four sizes");
+    config.rocksdb.block_cache_size = *[1 << 20, 32 << 20].choose(rng).expect("two sizes");
     config.flush.blocks_per_flush = *[1, 5, 100].choose(rng).expect("three steps");
     config.flush.keep_recent_versions = *[0, 10, 1000].choose(rng).expect("three windows");
     config.flush.flush_on_start = rng.random();
+    config.prune.reorg_window_blocks = *[0, 1, 5].choose(rng).expect("three windows");
     config
 }

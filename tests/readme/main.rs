@@ -53,6 +53,8 @@ fn the_sample_configuration_is_read() -> TestResult {
     expected.rocksdb.block_cache_size = 1 << 30;
     expected.rocksdb.max_background_jobs = 4;
     expected.flush.interval_secs = 30;
+    expected.prune.background = true;
+    expected.prune.max_versions_per_key = 100;
     expected.log.buffered_sync_ms = 2;
     assert_eq!(Config::from_file(&path)?, expected);
     Ok(())

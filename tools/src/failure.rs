@@ -70,7 +70,12 @@ fn sentence(error: &anyhow::Error) -> String {
 fn is_usage(error: &Error) -> bool {
     let depends_on_the_store = matches!(
         error,
-        Error::NoSuchHeight { .. } | Error::AboveNewest { .. } | Error::NoBlockBefore { .. } | Error::Occupied { .. }
+        Error::NoSuchHeight { .. }
+            | Error::AboveNewest { .. }
+            | Error::NoBlockBefore { .. }
+            | Error::Occupied { .. }
+            | Error::CheckpointExists { .. }
+            | Error::NoSuchCheckpoint { .. }
     );
     error.kind() == ErrorKind::InvalidArgument && !depends_on_the_store
 }

@@ -9,24 +9,30 @@ const MAX: Duration = Duration::from_secs(3600);
 /// Digits that matter.
 const DIGITS: u8 = 3;
 
-/// A histogram of latencies, in microseconds.
+/// A histogram of latencies, in nanoseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Latencies {
     pub(crate) fn new() -> Result<Self, CreationError> {
-        Histogram::new_with_max(MAX.as_micros() as u64, DIGITS).map(Latencies)
+        Histogram::new_with_max(MAX.as_nanos() as u64, DIGITS).map(Latencies)
     }
 
     pub(crate) fn record(&mut self, latency: Duration) {
-        self.0.saturating_record(latency.as_micros() as u64);
+        self.0.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// `0.99`: ninety-nine of a hundred were not longer.
     pub(crate) fn quantile(&self, quantile: f64) -> Duration {
-        Duration::from_micros(self.0.value_at_quantile(quantile))
+        Duration::from_nanos(self.0.value_at_quantile(quantile))
     }
 
+    /// The longest.
+    pub(crate) fn max(&self) -> Duration {
+        Duration::from_nanos(self.0.max())
+    }
+
+    /// How many were recorded.
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
     }

@@ -41,6 +41,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Scan(args) => commands::scan::run(args, out),
         Command::Verify(args) => commands::verify::run(args, out),
         Command::Rollback(args) => commands::rollback::run(args, out),
+        Command::Checkpoint(args) => commands::checkpoint::run(args, out),
+        Command::Repair(args) => commands::repair::run(args, out),
+        Command::Prune(args) => commands::prune::run(args, out),
         Command::Bench(args) => bench::run(args, out),
     };
     // What was printed before a failure is part of the answer.

@@ -77,21 +77,26 @@ impl BlocksFile {
         blocks.read(&mut header, 0)?;
         let count = blocks.check_header(&header)?;
         let room = blocks.file.metadata().map_err(|error| Error::io("measure", &blocks.path, error))?.len();
-        let bytes = usize::try_from(count).ok().and_then(|count| count.checked_mul(ENTRY_BYTES));
-        let bytes = bytes.filter(|&bytes| bytes == 0 || ENTRIES_AT + bytes as u64 <= room);
-        let bytes = bytes.ok_or_else(|| blocks.damaged(room, "the file ends before its last entry"))?;
-        let mut entries = vec![0; bytes];
-        blocks.read(&mut entries, ENTRIES_AT)?;
-        let decoded = entries.chunks_exact(ENTRY_BYTES).enumerate().map(|(number, entry)| {
-            let offset = ENTRIES_AT + (number * ENTRY_BYTES) as u64;
-            decode_entry(entry, seed(&store_id, number))
-                .ok_or_else(|| blocks.damaged(offset, "an entry does not match its checksum"))
-        });
-        let decoded = decoded.collect::<Result<Vec<_>>>()?;
-        blocks.count = decoded.len();
-        let index =
-            BlockIndex::from_entries(decoded).ok_or_else(|| blocks.damaged(ENTRIES_AT, "entries are out of order"))?;
+        let fits = |count: &usize| {
+            count.checked_mul(ENTRY_BYTES).is_some_and(|bytes| bytes == 0 || ENTRIES_AT + bytes as u64 <= room)
+        };
+        let count = usize::try_from(count).ok().filter(fits);
+        blocks.count = count.ok_or_else(|| blocks.damaged(room, "the file ends before its last entry"))?;
+        let index = BlockIndex::from_entries(blocks.entries()?)
+            .ok_or_else(|| blocks.damaged(ENTRIES_AT, "entries are out of order"))?;
         Ok((blocks, index))
+    }
+
+    /// Every entry of the file, oldest first.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
+        let mut bytes = vec![0; self.count * ENTRY_BYTES];
+        self.read(&mut bytes, ENTRIES_AT)?;
+        let decoded = bytes.chunks_exact(ENTRY_BYTES).enumerate().map(|(number, entry)| {
+            let offset = ENTRIES_AT + (number * ENTRY_BYTES) as u64;
+            decode_entry(entry, seed(&self.store_id, number))
+                .ok_or_else(|| self.damaged(offset, "an entry does not match its checksum"))
+        });
+        decoded.collect()
     }
 
     /// Makes entries durable behind those that the file has. After an error it can be called again with the same ones.

@@ -20,7 +20,7 @@ pub(crate) struct RolledBack {
 
 impl Entry {
     /// The version that it has in the log.
-    pub(super) fn version(self) -> Version {
+    pub(crate) fn version(self) -> Version {
         match self {
             Entry::Sealed(block) => block.version,
             Entry::RolledBack(rolled_back) => rolled_back.at,

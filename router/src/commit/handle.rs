@@ -36,12 +36,15 @@ impl Default for State {
 }
 
 impl Completion {
-    pub(crate) fn finish(&self, outcome: Result<Version>) {
+    /// Returns whether somebody waited for it.
+    pub(crate) fn finish(&self, outcome: Result<Version>) -> bool {
         let before = std::mem::replace(&mut *self.state.lock(), State::Done(outcome));
-        self.done.notify_all();
+        let woken = self.done.notify_all();
         if let State::UnderWay { waker: Some(waker) } = before {
             waker.wake();
+            return true;
         }
+        woken > 0
     }
 }
 

@@ -105,7 +105,7 @@ impl InFlight {
         self.commits
             .iter()
             .filter(|commit| commit.version > after)
-            .any(|commit| commit.writes().any(|(_, mut ops)| ops.any(|op| range.contains(op.key))))
+            .any(|commit| commit.writes().any(|(_, mut writes)| writes.ops.any(|op| range.contains(op.key))))
     }
 }
 

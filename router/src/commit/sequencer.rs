@@ -1,11 +1,11 @@
-//! Validation and numbering: the one place where commits are put in order.
+//! Numbering: the one place where commits are put in order.
 
 use super::{Commit, CommitHandle, Completion, Group, InFlight, Prepared};
 use crate::blocks::{Block, RolledBack, SealedBlock};
 use crate::core::Core;
 use crate::log::Kind;
 use crate::{Error, Result};
-use shingle_shard::{KeyRange, Version};
+use shingle_shard::Version;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,6 +27,8 @@ pub(crate) struct Sequencer {
     /// Rollbacks that wait until nothing is in flight. Commits are not numbered meanwhile.
     pub(crate) rollbacks_waiting: usize,
     queue: VecDeque<Arc<Commit>>,
+    /// How long the queue must be for the log thread to be woken.
+    pub(crate) log_wakes_at: usize,
     pub(crate) in_flight: InFlight,
 }
 
@@ -36,16 +38,6 @@ pub(crate) enum Lifecycle {
     Open,
     /// What is queued is still written; nothing new is taken.
     Closing,
-}
-
-/// What a transaction has seen, and at which version.
-#[derive(Debug, Default)]
-pub(crate) struct ReadSet {
-    pub(crate) at: Version,
-    /// How many rollbacks the snapshot knew of.
-    pub(crate) rollbacks_seen: usize,
-    pub(crate) keys: Vec<Vec<u8>>,
-    pub(crate) ranges: Vec<KeyRange>,
 }
 
 impl Sequencer {
@@ -58,6 +50,7 @@ impl Sequencer {
             rollback_head: None,
             rollbacks_waiting: 0,
             queue: VecDeque::new(),
+            log_wakes_at: 1,
             in_flight: InFlight::default(),
         }
     }
@@ -138,13 +131,18 @@ impl Sequencer {
         Ok(handle)
     }
 
-    fn check_rollback(&self, at: Version) -> Result<()> {
+    pub(super) fn check_rollback(&self, at: Version) -> Result<()> {
         match self.rollback {
             Some(rollback) if rollback.keep < at && at < rollback.at => {
                 Err(Error::RolledBack { version: at, to: rollback.keep })
             }
             _ => Ok(()),
         }
+    }
+
+    /// The version to which a rollback on its way goes back.
+    pub(crate) fn rolling_back_to(&self) -> Option<Version> {
+        self.rollback.filter(|rollback| self.in_flight.contains(rollback.at)).map(|rollback| rollback.keep)
     }
 
     /// Takes back every commit that is not acknowledged.
@@ -156,6 +154,11 @@ impl Sequencer {
     /// The version that the next commit gets.
     pub(crate) fn next_version(&self) -> Version {
         self.next_version
+    }
+
+    /// How many commits wait for the log thread.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -182,57 +185,6 @@ impl Core {
             self.reserved_through.fetch_max(reserved, Ordering::AcqRel);
         }
         Ok(())
-    }
-
-    /// Refuses a transaction whose reads are no longer true: something that it saw was written after its snapshot.
-    ///
-    /// 1. Commits in flight are asked before the shards: a commit leaves the former only when it is in the latter.
-    /// 2. The lock is held until the transaction has its own number, so that nothing can come between.
-    pub(crate) fn validate(&self, sequencer: &mut Sequencer, reads: &ReadSet, checked: Version) -> Result<()> {
-        self.check_kept(reads.at, reads.rollbacks_seen)?;
-        sequencer.check_rollback(reads.at)?;
-        if let Some(key) =
-            reads.keys.iter().find(|key| sequencer.in_flight.written_after(self.shards.route(key).key_hash, checked))
-        {
-            return Err(self.conflict(Error::Conflict { key: key.clone() }));
-        }
-        if let Some(range) = reads.ranges.iter().find(|range| sequencer.in_flight.range_written_after(range, checked)) {
-            return Err(self.conflict(Error::RangeConflict { range: range.to_string() }));
-        }
-        self.validate_in_shards(reads, checked)
-    }
-
-    /// Validates a transaction so old that the shards' memory no longer answers for it, before the lock is taken: it may read the disk. Returns
-    /// the version through which nothing is left to check.
-    pub(crate) fn validate_old(&self, reads: &ReadSet) -> Result<Version> {
-        if self.shards.all().iter().all(|shard| shard.memory_floor() <= reads.at) {
-            return Ok(reads.at);
-        }
-        let visible = self.visible();
-        self.validate_in_shards(reads, reads.at)?;
-        Ok(visible)
-    }
-
-    fn validate_in_shards(&self, reads: &ReadSet, after: Version) -> Result<()> {
-        for key in &reads.keys {
-            let route = self.shards.route(key);
-            if route.shard.written_after(key, route.key_hash, after)? {
-                return Err(self.conflict(Error::Conflict { key: key.clone() }));
-            }
-        }
-        for range in &reads.ranges {
-            for shard in self.shards.holding(range) {
-                if shard.range_written_after(range, after)? {
-                    return Err(self.conflict(Error::RangeConflict { range: range.to_string() }));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn conflict(&self, conflict: Error) -> Error {
-        self.counters.conflict();
-        conflict
     }
 }
 

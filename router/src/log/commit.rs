@@ -17,23 +17,33 @@ use shingle_shard::{Ops, Version};
 pub(crate) struct CommitPayload;
 
 impl CommitPayload {
-    /// `sections` are the shards written and their packed writes. It is walked twice, first for the size, and copied once.
-    pub(crate) fn encode<'a>(block: Option<Block>, sections: impl Iterator<Item = (u32, &'a [u8])> + Clone) -> Vec<u8> {
-        let (count, ops_bytes) =
-            sections.clone().fold((0, 0), |(count, bytes), (_, ops)| (count + 1, bytes + ops.len()));
+    /// `sections` are the shards written and the bytes of each one's packed writes; `ops` are the writes in the order of the sections. Each is copied
+    /// once, to where it stands in the log.
+    pub(crate) fn encode<'a>(
+        block: Option<Block>,
+        sections: &[(u32, usize)],
+        mut ops: impl Iterator<Item = &'a [u8]>,
+    ) -> Vec<u8> {
         let block_bytes = if block.is_some() { BLOCK_BYTES } else { 0 };
-        let mut payload = Vec::with_capacity(HEADER_BYTES + block_bytes + count * SECTION_BYTES + ops_bytes);
+        let ops_bytes: usize = sections.iter().map(|&(_, bytes)| bytes).sum();
+        let mut payload = Vec::with_capacity(HEADER_BYTES + block_bytes + sections.len() * SECTION_BYTES + ops_bytes);
         payload.extend_from_slice(&u32::from(block.is_some()).to_le_bytes());
-        payload.extend_from_slice(&(count as u32).to_le_bytes());
+        payload.extend_from_slice(&(sections.len() as u32).to_le_bytes());
         if let Some(block) = block {
             payload.extend_from_slice(&block.height.to_le_bytes());
             payload.extend_from_slice(&block.timestamp_ms.to_le_bytes());
         }
-        for (shard, ops) in sections {
+        for &(shard, bytes) in sections {
             payload.extend_from_slice(&shard.to_le_bytes());
             payload.extend_from_slice(&0u32.to_le_bytes());
-            payload.extend_from_slice(&(ops.len() as u64).to_le_bytes());
-            payload.extend_from_slice(ops);
+            payload.extend_from_slice(&(bytes as u64).to_le_bytes());
+            let end = payload.len() + bytes;
+            while payload.len() < end
+                && let Some(op) = ops.next()
+            {
+                payload.extend_from_slice(op);
+            }
+            debug_assert_eq!(payload.len(), end, "a section's bytes are those of its writes");
         }
         payload
     }
@@ -126,6 +136,11 @@ mod tests {
     use super::*;
     use shingle_shard::{Op, OpsBuf};
 
+    fn encode(block: Option<Block>, sections: &[(u32, &OpsBuf)]) -> Vec<u8> {
+        let sizes: Vec<_> = sections.iter().map(|(shard, ops)| (*shard, ops.as_bytes().len())).collect();
+        CommitPayload::encode(block, &sizes, sections.iter().map(|(_, ops)| ops.as_bytes()))
+    }
+
     const BLOCK: Block = Block { height: 7, timestamp_ms: 1_700_000_000_000 };
 
     fn ops(writes: &[(&[u8], Option<&[u8]>)]) -> OpsBuf {
@@ -138,20 +153,20 @@ mod tests {
     fn a_commit_is_read_as_it_was_built() {
         let (first, second) = (ops(&[(b"a", Some(b"1")), (b"b", None)]), ops(&[(b"c", Some(b""))]));
         for block in [None, Some(BLOCK)] {
-            let sections = [(3, first.as_bytes()), (15, second.as_bytes())];
-            let payload = CommitPayload::encode(block, sections.iter().copied());
+            let sections = [(3, &first), (15, &second)];
+            let payload = encode(block, &sections);
             let record = CommitRecord::decode(&payload).expect("just encoded");
             assert_eq!(record.block, block);
             let read: Vec<_> = record.sections().map(|(shard, ops)| (shard, ops.collect::<Vec<_>>())).collect();
             let written: Vec<_> =
-                sections.iter().map(|&(shard, ops)| (shard, Ops::new(ops).collect::<Vec<_>>())).collect();
+                sections.iter().map(|&(shard, ops)| (shard, Ops::new(ops.as_bytes()).collect::<Vec<_>>())).collect();
             assert_eq!(read, written);
         }
     }
 
     #[test]
     fn a_commit_of_nothing_seals_its_block() {
-        let payload = CommitPayload::encode(Some(BLOCK), std::iter::empty());
+        let payload = encode(Some(BLOCK), &[]);
         let record = CommitRecord::decode(&payload).expect("just encoded");
         assert_eq!((record.block, record.sections().count()), (Some(BLOCK), 0));
     }
@@ -159,7 +174,7 @@ mod tests {
     #[test]
     fn no_shortened_or_lengthened_payload_passes() {
         let ops = ops(&[(b"key", Some(b"value"))]);
-        let payload = CommitPayload::encode(Some(BLOCK), [(0, ops.as_bytes()), (1, ops.as_bytes())].into_iter());
+        let payload = encode(Some(BLOCK), &[(0, &ops), (1, &ops)]);
         for end in 0..payload.len() {
             assert!(CommitRecord::decode(&payload[..end]).is_none(), "{end} bytes");
         }

@@ -15,11 +15,13 @@ mod recovery;
 mod segment;
 #[cfg(test)]
 mod sim_disk;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub(crate) use commit::{CommitPayload, CommitRecord, RollbackRecord};
+pub(crate) use tail::Tail;
 pub(crate) use writer::Log;
 
 use crate::layout::StoreId;

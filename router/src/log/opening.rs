@@ -18,6 +18,11 @@ impl Log {
         Log::create_on(Arc::new(RealDisk), options, base)
     }
 
+    /// Reads the log without changing anything, and says what is wrong with it.
+    pub(crate) fn check(options: &LogOptions, held: Held) -> Result<()> {
+        recover(&RealDisk, options, Recover::Strict, held, &mut |_| Ok(())).map(drop)
+    }
+
     /// Opens the log and hands every commit and rollback above `held.by_all` to `visit`, in order.
     ///
     /// Nothing is written before the first append or reservation, unless damage is cut off. The visitor may have been called for a

@@ -1,11 +1,13 @@
 //! Tests that stop the store between two steps: nothing moves but what a test itself does.
 
+mod abandoned;
 mod bounds;
+mod failed_sync;
 mod reserve;
 mod rollback;
 mod sync;
 
-use crate::commit::{CommitHandle, Group, Prepared};
+use crate::commit::{CommitHandle, Group, Prepared, needs_sync};
 use crate::core::Core;
 use crate::layout::Layout;
 use crate::lock::StoreLock;
@@ -66,6 +68,15 @@ impl Still {
         self.core.sequencer.lock().take_group()
     }
 
+    /// Does what the log thread does with a group.
+    fn append_and_sync(&self, group: &Group) -> Result<()> {
+        self.core.append(group)?;
+        let outcome = self.core.make_durable(needs_sync(group));
+        let newest = group.last().map_or(0, |commit| commit.version);
+        self.core.pipeline.note_durable(newest, outcome.clone());
+        outcome
+    }
+
     /// Does what the threads would do, until nothing is left to do.
     fn settle(&self) -> Result<()> {
         loop {
@@ -73,7 +84,7 @@ impl Still {
             if group.is_empty() {
                 return Ok(());
             }
-            self.core.append_and_sync(&group)?;
+            self.append_and_sync(&group)?;
             self.core.apply_and_publish(&group);
         }
     }

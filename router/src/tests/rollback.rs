@@ -27,7 +27,7 @@ fn nothing_is_shown_above_a_rollback_that_failed_half_way() -> Result<()> {
     let behind = still.submit(&[("behind", "3")])?;
     let groups = [still.group(), still.group()];
     for group in &groups {
-        core.append_and_sync(group)?;
+        still.append_and_sync(group)?;
     }
     for group in &groups {
         core.apply_and_publish(group);

@@ -15,7 +15,7 @@ fn buffered_commits_are_synced_between_groups_that_never_end() -> Result<()> {
     let syncs = || still.core.log.as_ref().map_or(0, |log| log.lock().stats().syncs);
     let append = || {
         let _handle = still.core.submit(still.prepare(&[("key", "value")], None, Durability::Buffered)?, None)?;
-        still.core.append_and_sync(&still.group())
+        still.append_and_sync(&still.group())
     };
     append()?;
     let before = syncs();

@@ -1,10 +1,16 @@
 //! A backend in memory: for tests and for nodes that keep nothing.
 
-use super::{Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, Row, RowRef, Run};
+use super::prune::{KeyJudge, SLICE_KEY_BYTES_MAX, Verdict};
+use super::{
+    Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
+};
 use crate::{Error, KeyRange, Order, Result, Version};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
+
+/// Changes that are copied at a time for who visits them.
+const VISITED_AT_ONCE: usize = 1024;
 
 /// One key's values by version; `None` for a tombstone.
 type History = BTreeMap<Version, Option<Vec<u8>>>;
@@ -157,6 +163,86 @@ impl Backend for MemoryBackend {
         Ok(above.iter().filter(|(version, key)| state.remove(*version, key)).count() as u64)
     }
 
+    fn prunable(
+        &self,
+        floor: Version,
+        cursor: &mut PruneCursor,
+        changes_max: usize,
+        slice: &mut PruneSlice,
+    ) -> Result<()> {
+        slice.clear();
+        slice.floor = floor;
+        let state = self.state.read();
+        let start = cursor.seen.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let below = || state.changes.range((start.clone(), Bound::Unbounded)).take_while(|change| change.0 <= floor);
+        let mut bytes = 0;
+        let within = |change: &&(Version, Vec<u8>)| {
+            let fits = bytes < SLICE_KEY_BYTES_MAX;
+            bytes += change.1.len();
+            fits
+        };
+        let next = below().take(changes_max.max(1)).take_while(within);
+        let mut named: Vec<_> = next.map(|(version, key)| (key, *version)).collect();
+        cursor.finished = below().nth(named.len()).is_none();
+        if let (Some(&(first, from)), Some(&(last, through))) = (named.first(), named.last()) {
+            slice.changes = Some([(from, first.clone()), (through, last.clone())]);
+            cursor.first.get_or_insert_with(|| (from, first.clone()));
+            cursor.seen = Some((through, last.clone()));
+        }
+        slice.change_count = named.len() as u64;
+        let Some(first) = &cursor.first else { return Ok(()) };
+        named.sort_unstable();
+        for of_key in named.chunk_by(|a, b| a.0 == b.0) {
+            let key = of_key[0].0;
+            let versions: Vec<_> = of_key.iter().map(|(_, version)| *version).collect();
+            let mut judge = KeyJudge::new(key, &versions, first);
+            for (&version, value) in state.rows.get(key).into_iter().flat_map(|rows| rows.range(..=floor).rev()) {
+                match judge.judge(version, value.is_none()) {
+                    Verdict::Goes => slice.push(key, version, value.as_ref().map_or(0, Vec::len)),
+                    Verdict::Stays => {}
+                    Verdict::Done => break,
+                }
+            }
+            slice.keys += u64::from(judge.counts);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, slice: &PruneSlice, epoch: u64) -> Result<()> {
+        let mut state = self.state.write();
+        state.enter_epoch(epoch)?;
+        for (key, version) in &slice.rows {
+            state.remove(*version, key);
+        }
+        if let Some([first, last]) = &slice.changes {
+            let gone: Vec<_> = state.changes.range(first..=last).cloned().collect();
+            for change in &gone {
+                state.changes.remove(change);
+            }
+        }
+        Ok(())
+    }
+
+    fn reclaim(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn newest_changes(&self, after: Version, visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()> {
+        let mut below = Bound::Unbounded;
+        loop {
+            // Page by page, for who is visited may ask for rows, and must not meet the lock.
+            let page: Vec<_> = {
+                let state = self.state.read();
+                let newest_first = state.changes.range((Bound::Unbounded, below)).rev();
+                newest_first.take_while(|(version, _)| *version > after).take(VISITED_AT_ONCE).cloned().collect()
+            };
+            if page.iter().any(|(version, key)| visit(*version, key).is_break()) || page.len() < VISITED_AT_ONCE {
+                return Ok(());
+            }
+            below = page.last().cloned().map_or(Bound::Unbounded, Bound::Excluded);
+        }
+    }
+
     fn verify(
         &self,
         row: &mut dyn FnMut(RowRef<'_>) -> Result<()>,
@@ -173,7 +259,8 @@ impl Backend for MemoryBackend {
 
     fn stats(&self) -> BackendStats {
         let state = self.state.read();
-        BackendStats { rows_estimate: state.changes.len() as u64, live_bytes: state.bytes, ..BackendStats::default() }
+        let rows_estimate = state.rows.values().map(|history| history.len() as u64).sum();
+        BackendStats { rows_estimate, live_bytes: state.bytes, ..BackendStats::default() }
     }
 
     fn pressure(&self) -> Pressure {

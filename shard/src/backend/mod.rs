@@ -5,13 +5,17 @@
 //! when they are applied twice, and every write carries the epoch of the store that makes it.
 
 mod memory;
+mod prune;
 mod rocks;
 
 pub use memory::MemoryBackend;
+pub use prune::{PruneCursor, PruneSlice};
 pub use rocks::{Compression, Identity, OptionError, RocksBackend, RocksOptions, RocksShared};
 
-use crate::{KeyRange, Order, Result, Version};
+use crate::{Error, KeyRange, Order, Result, Version};
 use std::fmt::Debug;
+use std::ops::ControlFlow;
+use std::path::Path;
 
 /// One version of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +104,18 @@ impl Page {
         self.bytes.len()
     }
 
+    /// Makes room at once for as much as a short page takes.
+    pub(crate) fn reserve(&mut self, limit: PageLimit) {
+        let rows = limit.rows.min(64);
+        self.rows.reserve(rows);
+        self.bytes.reserve(limit.bytes.min(rows * 160));
+    }
+
+    /// Drops the tombstones.
+    pub(crate) fn drop_tombstones(&mut self) {
+        self.rows.retain(|row| row.value_end.is_some());
+    }
+
     /// Empties the page for reuse.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -128,7 +144,7 @@ pub struct Applied {
 }
 
 /// One storage engine below a shard. Every method may be called from many threads; [`Backend::apply`],
-/// [`Backend::retract`] never from two at once (the shard's flush lock sees to it).
+/// [`Backend::retract`], [`Backend::remove`] never from two at once (the shard's flush lock sees to it).
 pub trait Backend: Debug + Send + Sync + 'static {
     /// The newest row of `key` whose version is at most `at`.
     fn get(&self, key: &[u8], at: Version) -> Result<Option<Row>>;
@@ -156,6 +172,27 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// The mark stays: all that is kept is applied, and the log that could apply it again may be gone.
     fn retract(&self, keep: Version, epoch: u64) -> Result<u64>;
 
+    /// Fills `slice` with what a pruning to `floor` removes next, going through about `changes_max` changes from where `cursor` stands: rows that a newer
+    /// one at or below the floor supersedes, and tombstones that are the newest there. Removes nothing. Costs what was written at or below the
+    /// floor since the last pruning, not what is stored. Every version up to the floor must be applied, and none of them may be applied again.
+    fn prunable(
+        &self,
+        floor: Version,
+        cursor: &mut PruneCursor,
+        changes_max: usize,
+        slice: &mut PruneSlice,
+    ) -> Result<()>;
+
+    /// Removes what a slice names, for good. Reads at or above its floor go on undisturbed; others must be refused by now. If it fails or is cut
+    /// short, the same is found and removed again.
+    fn remove(&self, slice: &PruneSlice, epoch: u64) -> Result<()>;
+
+    /// Gives the space of removed rows back, as far as that is worth the rewriting. Takes as long as that takes.
+    fn reclaim(&self) -> Result<()>;
+
+    /// Hands the changes of versions above `after` to `visit`, the newest version first, until it breaks; no lock is held meanwhile.
+    fn newest_changes(&self, after: Version, visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()>;
+
     /// Reads everything and checks every checksum; hands every row of `versions` to `row` (by key, then version
     /// descending) and every entry of `changes` to `change` (by version, then key).
     fn verify(
@@ -163,6 +200,14 @@ pub trait Backend: Debug + Send + Sync + 'static {
         row: &mut dyn FnMut(RowRef<'_>) -> Result<()>,
         change: &mut dyn FnMut(Version, &[u8]) -> Result<()>,
     ) -> Result<()>;
+
+    /// Makes an instance of its own in the new directory `target`, of what this one holds at a moment during the call. Files that never
+    /// change are shared, as hard links, where the file system allows it. Runs and retractions must be kept away meanwhile.
+    ///
+    /// An engine without files refuses with [`Error::NoFiles`].
+    fn checkpoint(&self, target: &Path) -> Result<()> {
+        Err(Error::NoFiles { path: target.into() })
+    }
 
     /// How the engine is doing.
     fn stats(&self) -> BackendStats;

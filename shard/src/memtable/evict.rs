@@ -3,7 +3,6 @@
 use super::Memtable;
 use super::segment::Lifecycle;
 use crate::Version;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 impl Memtable {
@@ -30,15 +29,9 @@ impl Memtable {
         let Some(first_chunk) = first_chunk else { return 0 };
         // 1. Who finds nothing of a version in memory must learn that the backend has it.
         self.evicted_through.fetch_max(through, AcqRel);
-        // 2. The runs go before the chunks: who loads runs, then chunks, can tell by their starts if a run needs a chunk that is gone.
-        let runs = self.runs.load();
-        let kept = runs.from(first_chunk);
-        let run_bytes = runs.bytes() - kept.bytes();
-        self.runs.store(Arc::new(kept));
-        // 3. Readers that hold an older table keep its chunks until they are done.
+        // 2. No run needs the chunks: those left it when they were flushed. Readers that hold an older table keep its chunks until they are done.
         self.chunks.rcu(|chunks| chunks.from(first_chunk));
-        self.usage.runs.fetch_sub(run_bytes, Relaxed);
         self.usage.chunks.fetch_sub(chunk_bytes, Relaxed);
-        chunk_bytes + run_bytes
+        chunk_bytes
     }
 }

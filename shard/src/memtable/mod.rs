@@ -119,7 +119,7 @@ impl Memtable {
             usage: Usage::new(index.bytes() as u64),
             index,
             chunks: ArcSwap::from_pointee(ChunkTable::new(writer::FIRST_CHUNK)),
-            runs: ArcSwap::from_pointee(Runs::default()),
+            runs: ArcSwap::from_pointee(Runs::new(held)),
             rollbacks: AtomicU64::new(0),
             evicted_through: AtomicU64::new(held),
             applied: AtomicU64::new(held),

@@ -2,7 +2,8 @@
 //!
 //! A run covers a stretch of the log and names the newest entry of each key there; the older versions hang below it. Each
 //! scan sorts what was appended since the last one, as one more run; runs of like size are merged, so that there are few.
-//! Whoever asks for a version that the runs already cover takes no lock.
+//! Whoever asks for a version that the runs already cover takes no lock. What is flushed leaves the runs: the backend has it in
+//! order, and closer together than it lies in memory.
 
 use super::Memtable;
 use super::arena::{Address, ChunkTable, EntryRef, OrderKey, Position};
@@ -119,20 +120,21 @@ impl Run {
 #[derive(Clone, Debug)]
 pub(super) struct Runs {
     list: Vec<Arc<Run>>,
+    /// Every version up to it is in the backend; every later one that is in memory lies after `start`.
+    floor: Version,
     start: Position,
     end: Position,
     /// Every version up to it that is in memory lies before `end`.
     covered: Version,
 }
 
-impl Default for Runs {
-    fn default() -> Self {
-        let start = Position::of_chunk(FIRST_CHUNK);
-        Runs { list: Vec::new(), start, end: start, covered: 0 }
-    }
-}
-
 impl Runs {
+    /// None, over a backend that holds everything up to `floor`.
+    pub(super) fn new(floor: Version) -> Self {
+        let start = Position::of_chunk(FIRST_CHUNK);
+        Runs { list: Vec::new(), floor, start, end: start, covered: 0 }
+    }
+
     /// These and one more, which goes from their end to `end`.
     fn with(&self, chunks: &ChunkTable, mut run: Run, end: Position, covered: Version) -> Self {
         let mut list = self.list.clone();
@@ -145,28 +147,25 @@ impl Runs {
             }
             list.push(Arc::new(run));
         }
-        Runs { list, start: self.start, end, covered: self.covered.max(covered) }
+        Runs { list, end, covered: self.covered.max(covered), ..*self }
     }
 
-    /// These without the entries of chunks below `first_chunk`.
-    pub(super) fn from(&self, first_chunk: u32) -> Self {
-        let start = Position::of_chunk(first_chunk);
-        let mut runs = Runs { list: Vec::new(), start, end: self.end.max(start), covered: self.covered };
+    /// These without what lies before `start`.
+    fn from(&self, start: Position, floor: Version) -> Self {
+        let mut runs = Runs { list: Vec::new(), floor, start, end: self.end.max(start), covered: self.covered };
         for run in &self.list {
-            if run.slots.iter().all(|slot| slot.address.position() >= start) {
+            let after = |slot: &Slot| slot.address.position() >= start;
+            if run.slots.iter().all(after) {
                 runs.list.push(Arc::clone(run));
-                continue;
-            }
-            let slots: Box<[Slot]> =
-                run.slots.iter().copied().filter(|slot| slot.address.position() >= start).collect();
-            if !slots.is_empty() {
+            } else if run.slots.iter().any(after) {
+                let slots = run.slots.iter().copied().filter(after).collect();
                 runs.list.push(Arc::new(Run { newest: run.newest, slots }));
             }
         }
         runs
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         self.list.iter().map(|run| run.bytes()).sum()
     }
 }
@@ -194,6 +193,11 @@ impl Ordered {
         runs.flat_map(|run| Cursor::new(&self.chunks, std::iter::once(&**run), range, Order::Ascending))
     }
 
+    /// Every version up to it is in the backend, and not here unless memory has a newer one of its key.
+    pub(crate) fn floor(&self) -> Version {
+        self.runs.floor
+    }
+
     /// The entries that are in no run yet.
     pub(crate) fn unsorted(&self) -> impl Iterator<Item = EntryRef<'_>> {
         self.chunks.entries(self.runs.end, self.chunks.tail()).map(|(_, entry)| entry)
@@ -207,7 +211,7 @@ impl Ordered {
 }
 
 impl Memtable {
-    /// Memory in the order of keys, with at least every version up to `at`, all of which must be applied.
+    /// Memory in the order of keys, with at least every version up to `at` that the backend lacks; all of them must be applied.
     pub(crate) fn ordered(&self, at: Version) -> Ordered {
         self.ordered_if(at, |runs, chunks| runs.covered >= at || runs.end >= chunks.tail())
     }
@@ -250,32 +254,17 @@ impl Memtable {
         if runs.end < end {
             let keys = sorted(chunks, runs.end, end);
             let newest = keys.iter().map(|key| key.address()).max().and_then(|newest| chunks.entry(newest));
-            self.push_sorted(runs, chunks, &keys, newest.map_or(0, EntryRef::version), end, covered);
+            let runs = runs.with(chunks, Run::new(&keys, newest.map_or(0, EntryRef::version)), end, covered);
+            self.usage.runs.store(runs.bytes(), Relaxed);
+            self.runs.store(Arc::new(runs));
         }
     }
 
-    fn push_sorted(
-        &self,
-        runs: &Runs,
-        chunks: &ChunkTable,
-        keys: &[OrderKey],
-        newest: Version,
-        end: Position,
-        covered: Version,
-    ) {
-        let runs = runs.with(chunks, Run::new(keys, newest), end, covered);
+    /// Forgets the order of what the backend has.
+    pub(crate) fn release_order(&self, flushed: &Flushable) {
+        let _ordering = self.ordering.lock();
+        let runs = self.runs.load().from(flushed.end(), flushed.through);
         self.usage.runs.store(runs.bytes(), Relaxed);
         self.runs.store(Arc::new(runs));
-    }
-
-    /// Takes over the order of segments, which their flush had to sort anyway.
-    pub(crate) fn adopt_order(&self, keys: &[OrderKey], segments: &Flushable) {
-        let _ordering = self.ordering.lock();
-        let chunks = self.chunks.load();
-        self.push_run(&self.runs.load(), &chunks, segments.start(), 0);
-        let runs = self.runs.load();
-        if runs.end == segments.start() {
-            self.push_sorted(&runs, &chunks, keys, segments.through, segments.end(), 0);
-        }
     }
 }

@@ -5,7 +5,7 @@ use super::arena::{ChunkTable, ChunkWriter, EntryRef, NewEntry, entry_bytes};
 use super::index::Hash;
 use super::segment::{Lifecycle, Segment};
 use super::versions::Lineage;
-use crate::{Op, Ops, Version, key_hash};
+use crate::{Hashed, Op, Ops, Version, key_hash};
 use std::ops::Range;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
@@ -64,54 +64,72 @@ impl Writer {
     }
 }
 
+/// One write on its way into the log.
+#[derive(Clone, Copy)]
+struct Write<'a> {
+    version: Version,
+    op: Op<'a>,
+    hash: Hash,
+}
+
 impl Memtable {
     /// Writes `ops`. Versions never fall; one may come in several calls.
     pub(crate) fn apply(&self, version: Version, ops: Ops<'_>) {
+        self.write(ops.map(|op| Write { version, op, hash: Hash::of(key_hash(op.key)) }));
+    }
+
+    /// The same for several versions.
+    pub(crate) fn apply_hashed<'a>(&self, versions: impl Iterator<Item = Hashed<'a>>) {
+        self.write(versions.flat_map(|Hashed { version, ops, key_hashes }| {
+            ops.zip(key_hashes).map(move |(op, &hash)| Write { version, op, hash: Hash::of(hash) })
+        }));
+    }
+
+    fn write<'a>(&self, writes: impl Iterator<Item = Write<'a>>) {
         let mut writer = self.writer.lock();
         let writer = &mut *writer;
-        if version <= writer.held {
-            return;
-        }
-        debug_assert!(version >= writer.version, "version {version} comes after {}", writer.version);
-        writer.version = version;
-        // Before the first entry is published: who sees an entry knows that its version may be incomplete.
-        self.applied.store(version, Release);
-        let used_before = writer.active.used_bytes;
-
+        let held = writer.held;
+        let mut writes = writes.filter(|write| write.version > held);
         let mut chunks = self.chunks.load();
-        let mut ops = ops.peekable();
-        let mut batch: [(Op<'_>, Hash); LOOKAHEAD] = [(Op { key: &[], value: None }, Hash::of(0)); LOOKAHEAD];
-        while ops.peek().is_some() {
+        let none = Write { version: 0, op: Op { key: &[], value: None }, hash: Hash::of(0) };
+        let mut batch = [none; LOOKAHEAD];
+        loop {
             let mut len = 0;
-            for (slot, op) in batch.iter_mut().zip(&mut ops) {
-                let hash = Hash::of(key_hash(op.key));
-                self.index.prefetch(hash);
-                *slot = (op, hash);
+            for (slot, write) in batch.iter_mut().zip(&mut writes) {
+                self.index.prefetch(write.hash);
+                *slot = write;
                 len += 1;
             }
-            for (_, hash) in &batch[..len] {
-                let head = self.index.bucket(*hash).load();
-                if let Some(front) = head.front().filter(|_| head.may_hold(hash.tag())) {
+            if len == 0 {
+                break;
+            }
+            for write in &batch[..len] {
+                let head = self.index.bucket(write.hash).load();
+                if let Some(front) = head.front().filter(|_| head.may_hold(write.hash.tag())) {
                     chunks.prefetch(front);
                 }
             }
-            for (op, hash) in &batch[..len] {
+            for &Write { version, op, hash } in &batch[..len] {
+                if version != writer.version {
+                    debug_assert!(version >= writer.version, "version {version} comes after {}", writer.version);
+                    writer.version = version;
+                    // Before the first entry is published: who sees an entry knows that its version may be incomplete.
+                    self.applied.store(version, Release);
+                }
                 let bytes = entry_bytes(op.key.len(), op.value.map_or(0, <[u8]>::len));
                 if !writer.chunk.as_ref().is_some_and(|chunk| chunk.fits(bytes)) {
                     self.add_chunk(writer, bytes, version);
                     chunks = self.chunks.load();
                 }
                 let chunk = writer.chunk.as_mut().expect("added above");
-                self.insert(&chunks, chunk, version, *op, *hash);
+                self.insert(&chunks, chunk, version, op, hash);
                 writer.active.used_bytes += bytes as u64;
+                writer.active.newest = version;
                 writer.writes += 1;
             }
         }
-        if writer.active.used_bytes != used_before {
-            writer.active.newest = version;
-            self.usage.active.store(writer.active.used_bytes, Relaxed);
-            self.usage.writes.store(writer.writes, Relaxed);
-        }
+        self.usage.active.store(writer.active.used_bytes, Relaxed);
+        self.usage.writes.store(writer.writes, Relaxed);
     }
 
     #[inline]

@@ -1,11 +1,13 @@
 //! A backend that checks what it is given, and fails when it is told to.
 
-use crate::backend::{Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, Row, RowRef, Run};
+use crate::backend::{
+    Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
+};
 use crate::{Error, KeyRange, Order, Result, Version};
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -134,6 +136,30 @@ impl Backend for TestBackend {
             rows.remove(&(key.clone(), Reverse(*version)));
         }
         Ok(gone.len() as u64)
+    }
+
+    fn prunable(
+        &self,
+        _floor: Version,
+        cursor: &mut PruneCursor,
+        _changes_max: usize,
+        slice: &mut PruneSlice,
+    ) -> Result<()> {
+        slice.clear();
+        cursor.finished = true;
+        Ok(())
+    }
+
+    fn remove(&self, _slice: &PruneSlice, _epoch: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn reclaim(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn newest_changes(&self, _after: Version, _visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()> {
+        Ok(())
     }
 
     fn verify(

@@ -9,6 +9,8 @@ mod identity;
 mod model;
 #[path = "../../../tests/support/mount.rs"]
 mod mount;
+mod prune;
+mod repair;
 mod replay;
 mod settings;
 mod subject;

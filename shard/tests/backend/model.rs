@@ -1,6 +1,7 @@
 //! Random operations on a backend and on an ordered map must never differ.
 
 use crate::fixture::{EPOCH, Found, TestRun, UNLIMITED, changes, scan};
+use crate::prune::prune;
 use crate::subject::Subject;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
@@ -15,6 +16,8 @@ type Rows = BTreeMap<(Vec<u8>, Version), Option<Vec<u8>>>;
 #[derive(Default)]
 struct Model {
     rows: Rows,
+    /// Reads below it are not asked for.
+    floor: Version,
     mark: Version,
 }
 
@@ -100,7 +103,8 @@ impl Check {
             35..38 => self.subject.reopen(),
             38..40 => self.subject.compact(),
             40..42 => self.verify(),
-            42..65 => self.get(),
+            42..46 => self.prune(),
+            46..65 => self.get(),
             65..90 => self.scan(),
             _ => self.changes(),
         }
@@ -109,7 +113,7 @@ impl Check {
 
     fn version(&mut self) -> Version {
         let version = self.rng.random_range(0..self.next + 2);
-        if self.rng.random_bool(0.05) { Version::MAX } else { version }
+        if self.rng.random_bool(0.05) { Version::MAX } else { version.max(self.model.floor) }
     }
 
     fn apply(&mut self) {
@@ -134,12 +138,47 @@ impl Check {
     }
 
     fn retract(&mut self) {
-        let keep = self.rng.random_range(self.model.mark.saturating_sub(15)..=self.next);
+        let keep = self.rng.random_range(self.model.mark.saturating_sub(15).max(self.model.floor)..=self.next);
         let before = self.model.rows.len();
         self.model.rows.retain(|(_, version), _| *version <= keep);
         let retracted = self.subject.backend().retract(keep, EPOCH).expect("nothing is wrong with it");
         assert_eq!(retracted, (before - self.model.rows.len()) as u64);
         self.last_run = None;
+    }
+
+    /// In slices of any size, and sometimes ended before the last one.
+    fn prune(&mut self) {
+        let floor = self.rng.random_range(self.model.floor..=self.model.mark);
+        let (slice_changes, slices_max) =
+            (self.rng.random_range(1..40), *[1, 2, usize::MAX].choose(&mut self.rng).expect("three"));
+        let counted = prune(self.subject.backend(), floor, slice_changes, usize::MAX, false);
+        let removed = prune(self.subject.backend(), floor, slice_changes, slices_max, true);
+        (self.model.floor, self.last_run) = (floor, None);
+        let before = std::mem::take(&mut self.model.rows);
+        let mut keys: Vec<_> = Vec::new();
+        for ((key, version), value) in &before {
+            let next = before.range((key.clone(), version + 1)..=(key.clone(), floor.max(version + 1))).next();
+            let superseded = next.is_some_and(|((_, next), _)| *next <= floor);
+            if *version <= floor && (superseded || value.is_none()) {
+                keys.push(key.clone());
+            } else {
+                self.model.rows.insert((key.clone(), *version), value.clone());
+            }
+        }
+        let rows = keys.len() as u64;
+        keys.dedup();
+        let expected = (rows, keys.len() as u64);
+        assert_eq!((counted.rows, counted.keys), expected, "what would go at {floor}, {slice_changes} at a time");
+        if slices_max < usize::MAX {
+            // The rest goes later: until then it must be found again, whatever is left.
+            let rest = prune(self.subject.backend(), floor, 7, usize::MAX, true);
+            assert_eq!((removed.rows + rest.rows, removed.keys + rest.keys), expected, "in two goes");
+        } else {
+            assert_eq!((removed.rows, removed.keys), expected);
+            assert_eq!(removed.bytes, counted.bytes);
+        }
+        let again = prune(self.subject.backend(), floor, slice_changes, usize::MAX, true);
+        assert_eq!((again.rows, again.keys, again.changes), (0, 0, 0), "all is gone already");
     }
 
     fn verify(&mut self) {
@@ -158,7 +197,8 @@ impl Check {
             "rows are out of order"
         );
         assert_eq!(rows.into_iter().collect::<Rows>(), self.model.rows);
-        let mut expected: Vec<_> = self.model.rows.keys().map(|(key, version)| (*version, key.clone())).collect();
+        let above = self.model.rows.keys().filter(|(_, version)| *version > self.model.floor);
+        let mut expected: Vec<_> = above.map(|(key, version)| (*version, key.clone())).collect();
         expected.sort();
         assert_eq!(changed, expected);
     }

@@ -113,19 +113,20 @@ fn indexes_and_filters_are_partitioned_once_they_outgrow_the_cache() {
     directory.options.compression_type = Compression::None;
     let backend = directory.create().expect("a new directory");
     let key = |version: u64, i: u64| (i * 64 + version).to_be_bytes();
-    let value = vec![7; 10_000];
+    // The smallest rows that there are: of no others are the filters so large a part.
+    let value = [];
     let mut was_whole = false;
     for version in 1..=10 {
-        let keys: Vec<_> = (0..500).map(|i| key(version, i)).collect();
-        let rows = keys.iter().map(|key| (&key[..], version, Some(value.as_slice())));
+        let keys: Vec<_> = (0..60_000).map(|i| key(version, i)).collect();
+        let rows = keys.iter().map(|key| (&key[..], version, Some(&value[..])));
         backend.apply(&TestRun::of(rows), version, EPOCH).expect("sound");
         let partitioned = rocks_options(&directory).contains("partition_filters=true");
-        assert!(version > 1 || !partitioned, "5 MB of rows have indexes and filters of far less than the cache");
+        assert!(version > 1 || !partitioned, "60 000 rows have filters of far less than half the cache");
         was_whole |= !partitioned;
     }
-    assert!(was_whole && rocks_options(&directory).contains("partition_filters=true"), "50 MB are above the bound");
+    assert!(was_whole && rocks_options(&directory).contains("partition_filters=true"), "600 000 rows have more");
     let check = |backend: &RocksBackend| {
-        for (version, i) in (1..=10).flat_map(|version| (0..500).step_by(7).map(move |i| (version, i))) {
+        for (version, i) in (1..=10).flat_map(|version| (0..60_000).step_by(701).map(move |i| (version, i))) {
             let row = backend.get(&key(version, i), u64::MAX).expect("sound").expect("written above");
             assert_eq!(row.version, version);
             assert_eq!(backend.get(&(i * 64 + 63).to_be_bytes(), u64::MAX).expect("sound"), None);
@@ -136,7 +137,7 @@ fn indexes_and_filters_are_partitioned_once_they_outgrow_the_cache() {
     check(&backend);
     drop(backend);
     check(&directory.open().expect("it was closed"));
-    assert!(rocks_options(&directory).contains("partition_filters=true"), "from the beginning: the tables are there");
+    assert!(rocks_options(&directory).contains("partition_filters=true"), "from the beginning: the rows are there");
 }
 
 #[test]
@@ -159,5 +160,39 @@ fn keys_are_found_after_any_number_that_are_not_there() {
                 assert_eq!(row.map(|row| row.version), newest(i, at), "key {i} at {at}");
             }
         }
+    }
+}
+
+/// Whatever the filter of the whole instance knows by then: its thread has just begun to read, and runs come in beside it.
+#[test]
+fn every_row_is_found_from_the_moment_of_opening_on() {
+    let directory = Directory::new();
+    let key = |version: u64, i: u64| (i * 1000 + version).to_be_bytes();
+    let write = |backend: &RocksBackend, version: u64| {
+        let keys: Vec<_> = (0..20_000).map(|i| key(version, i)).collect();
+        let rows = keys.iter().map(|key| (&key[..], version, Some(&key[..])));
+        backend.apply(&TestRun::of(rows), version, EPOCH).expect("sound");
+    };
+    let check = |backend: &RocksBackend, versions: std::ops::RangeInclusive<u64>, step: usize| {
+        for version in versions {
+            for i in (0..20_000).step_by(step) {
+                let row = backend.get(&key(version, i), u64::MAX).expect("sound");
+                assert_eq!(row.expect("written before").version, version, "key {i}");
+            }
+        }
+        assert_eq!(backend.get(&key(999, 5), u64::MAX).expect("sound"), None);
+    };
+    write(&directory.create().expect("a new directory"), 1);
+    for version in 2..=8 {
+        let backend = directory.open().expect("it was closed");
+        std::thread::scope(|scope| {
+            scope.spawn(|| check(&backend, 1..=version - 1, 7));
+            scope.spawn(|| check(&backend, 1..=version - 1, 5));
+            scope.spawn(|| {
+                write(&backend, version);
+                check(&backend, version..=version, 3);
+            });
+        });
+        check(&backend, 1..=version, 11);
     }
 }

@@ -1,7 +1,10 @@
 //! Arguments of `shingle bench`.
 
-use super::NoStore;
+use super::curve::CurveArgs;
+use super::load::{DurabilityArg, PaceArgs, ResultsArgs, parse_rate};
 use super::number::{number, size};
+use super::workloads::{ColdArgs, HistoryArgs, HotArgs, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs};
+use super::{BenchCheckpointArgs, NoStore};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::ops::RangeInclusive;
@@ -13,7 +16,9 @@ Examples:
   shingle bench blocks --against rocksdb
   shingle bench transfers --threads 8
   shingle bench transfers --threads 2 --in-flight 4096
-  shingle bench reads --against rocksdb --json > reads.json")]
+  shingle bench reads --against rocksdb --json > reads.json
+  shingle bench ycsb-a --threads 8 --rate 20k/s --html ycsb-a.html
+  shingle bench blocks --shards 1,2,4,8 --html scaling.html")]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) no_store: NoStore,
@@ -30,14 +35,63 @@ pub(crate) enum Workload {
     Transfers(TransfersArgs),
     /// Point reads: of keys that are there, of keys that are not, and at an old height.
     Reads(ReadsArgs),
+    /// Point reads at random heights of a history, each answer checked against it.
+    History(HistoryArgs),
+    /// Scans in key order: of ranges, and of everything.
+    Scan(ScanBenchArgs),
+    /// Point reads of a store that was just opened and is larger than its cache: from disk, then from the page cache.
+    Cold(ColdArgs),
+    /// The time to open a store whose process was killed with a long log.
+    Recovery(RecoveryArgs),
+    /// YCSB A: half reads, half updates, Zipf.
+    YcsbA(YcsbArgs),
+    /// YCSB B: 95 % reads, 5 % updates, Zipf.
+    YcsbB(YcsbArgs),
+    /// YCSB C: reads, Zipf.
+    YcsbC(YcsbArgs),
+    /// YCSB D: 95 % reads of the latest, 5 % inserts.
+    YcsbD(YcsbArgs),
+    /// YCSB E: 95 % short scans, 5 % inserts, Zipf.
+    YcsbE(YcsbArgs),
+    /// YCSB F: half reads, half read-modify-write transactions, Zipf.
+    YcsbF(YcsbArgs),
+    /// Facebook's social graph as modelled in FAST'20: 83 % gets, 14 % puts, 3 % seeks, small values, hot key ranges.
+    Mixgraph(MixgraphArgs),
+    /// Transactions of which most are between five keys: how much is lost to conflicts.
+    Hot(HotArgs),
+    /// How the figures grow: with shards, keys, sizes of values, or depth of history. One command for a curve.
+    Curve(CurveArgs),
+    /// Commits while checkpoints are made, against commits without: the longest pause counts.
+    Checkpoint(BenchCheckpointArgs),
 }
 
 /// A store to measure beside Shingle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Peer {
-    // One, tuned as its guide advises, with the same memory, cache and durability. It keeps no versions.
+    /// One RocksDB, tuned as its guide advises. It keeps no versions.
     Rocksdb,
+    /// The same with the height at the end of every key, so that it keeps versions too.
+    RocksdbVersioned,
+    /// fjall 3, a log-structured store. It keeps no versions.
+    #[cfg(feature = "peers")]
+    Fjall,
+    /// redb 4, a copy-on-write tree. It keeps no versions.
+    #[cfg(feature = "peers")]
+    Redb,
+    /// LMDB, a memory-mapped copy-on-write tree. It keeps no versions.
+    #[cfg(feature = "peers")]
+    Lmdb,
+    /// SurrealKV 1, a log-structured store that keeps versions.
+    #[cfg(feature = "peers")]
+    Surrealkv,
+}
+
+impl Peer {
+    /// As it is called on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
 }
 
 /// The bounds of `rocksdb.block_cache_size`, and four times those of `rocksdb.write_buffer_size`.
@@ -48,8 +102,10 @@ const MEMTABLES: RangeInclusive<u64> = 256 << 10..=64 << 30;
 #[derive(Args, Clone, Debug, Serialize)]
 #[command(next_help_heading = "Stores and keys")]
 pub(crate) struct BenchOptions {
-    /// Measure this store too, in turns with Shingle, on the same keys: one RocksDB, tuned, with the same memory, cache and durability.
-    #[arg(long, value_enum, value_name = "STORE")]
+    /// Measure this store too, in turns with Shingle, on the same keys, with the same memory, cache and durability.
+    ///
+    /// Several are separated by commas; how each is configured is printed with the results. A build with the feature `peers` knows more.
+    #[arg(long, value_enum, value_name = "STORE", value_delimiter = ',')]
     pub(crate) against: Vec<Peer>,
 
     /// Rounds of each store, in turns; the median counts.
@@ -68,9 +124,13 @@ pub(crate) struct BenchOptions {
     #[arg(long, default_value_t = 100, value_name = "BYTES", allow_negative_numbers = true, value_parser = number("bytes", 8..=65_536))]
     pub(crate) value_bytes: u64,
 
-    /// Shards of Shingle's store.
-    #[arg(long, default_value_t = 8, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of shards", 1..=1024))]
-    pub(crate) shards: u64,
+    /// Shards of Shingle's store. Several numbers, such as 1,2,4,8, measure a store of each.
+    #[arg(long, default_value = "8", value_name = "N", value_delimiter = ',', allow_negative_numbers = true, value_parser = number("a number of shards", 1..=1024))]
+    pub(crate) shards: Vec<u64>,
+
+    /// When a write counts as done, in each store.
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Sync)]
+    pub(crate) durability: DurabilityArg,
 
     /// Block cache of each store.
     #[arg(long, default_value = "1GiB", value_name = "BYTES", allow_negative_numbers = true, value_parser = size(CACHE))]
@@ -97,9 +157,13 @@ pub(crate) struct BenchOptions {
     /// Leave the stores there.
     #[arg(long)]
     pub(crate) keep: bool,
+
+    #[command(flatten)]
+    #[serde(skip)]
+    pub(crate) results: ResultsArgs,
 }
 
-#[derive(Args, Debug, Serialize)]
+#[derive(Args, Clone, Debug, Serialize)]
 #[command(after_help = "Example:\n  shingle bench blocks --against rocksdb --rounds 3 --blocks 300")]
 pub(crate) struct BlocksArgs {
     /// Blocks of one round.
@@ -109,6 +173,10 @@ pub(crate) struct BlocksArgs {
     /// Updates in one block.
     #[arg(long, default_value_t = 10_000, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of updates", 1..=1_000_000))]
     pub(crate) updates: u64,
+
+    /// Offer updates at this rate, in whole blocks; latency counts from when each block was due.
+    #[arg(long, value_name = "N/s", value_parser = parse_rate)]
+    pub(crate) rate: Option<f64>,
 
     #[command(flatten)]
     #[serde(flatten)]
@@ -129,17 +197,20 @@ pub(crate) struct TransfersArgs {
     #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of commits", 1..=1_000_000))]
     pub(crate) in_flight: u64,
 
-    /// Length of one round.
-    #[arg(long, default_value_t = 5, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number("seconds", 1..=86_400))]
-    pub(crate) seconds: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) pace: PaceArgs,
 
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) options: BenchOptions,
 }
 
-#[derive(Args, Debug, Serialize)]
-#[command(after_help = "Example:\n  shingle bench reads --against rocksdb --threads 2")]
+#[derive(Args, Clone, Debug, Serialize)]
+#[command(
+    mut_arg("seconds", |arg| arg.default_value("3")),
+    after_help = "Example:\n  shingle bench reads --against rocksdb --threads 2"
+)]
 pub(crate) struct ReadsArgs {
     /// Threads that read keys that are there, and keys that are not.
     #[arg(long, default_value_t = 2, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
@@ -153,9 +224,9 @@ pub(crate) struct ReadsArgs {
     #[arg(long, default_value_t = 3, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of times", 0..=1000))]
     pub(crate) overwrites: u64,
 
-    /// Length of each of the three measurements of a round.
-    #[arg(long, default_value_t = 3, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number("seconds", 1..=86_400))]
-    pub(crate) seconds: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) pace: PaceArgs,
 
     #[command(flatten)]
     #[serde(flatten)]

@@ -1,17 +1,34 @@
 //! The command line, typed: what can be asked for. What it means is in `commands`.
 
 mod bench;
+mod bench_checkpoint;
+mod checkpoint;
+mod curve;
 mod demo;
+mod load;
 mod number;
 mod remote;
+mod repair;
 mod store;
+mod workloads;
 
 pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
+pub(crate) use bench_checkpoint::BenchCheckpointArgs;
+pub(crate) use checkpoint::{
+    CheckpointAction, CheckpointArgs, CreateArgs, DeleteCheckpointArgs, DirArgs, ExportArgs, ImportArgs, ListArgs,
+    NamedArgs, RestoreArgs,
+};
+pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
+pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
 pub(crate) use remote::{FlushArgs, NodeArgs, ServeArgs, TokenArgs};
+pub(crate) use repair::RepairArgs;
 pub(crate) use store::{
-    AtArgs, DeleteArgs, GetArgs, NoStore, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs, StoreArgs,
-    VerifyArgs,
+    AtArgs, DeleteArgs, GetArgs, KeepArgs, NoStore, PruneArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs,
+    StoreArgs, VerifyArgs,
+};
+pub(crate) use workloads::{
+    ColdArgs, HistoryArgs, HotArgs, KeyDistribution, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs, YcsbWorkload,
 };
 
 use clap::{Parser, Subcommand};
@@ -70,6 +87,12 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Take back every block above a height, for good.
     Rollback(RollbackArgs),
-    /// Measure, alone or against a tuned RocksDB in the same run.
+    /// Make, list, verify, restore, delete, export and import checkpoints.
+    Checkpoint(CheckpointArgs),
+    /// Say what is damaged, shard by shard, and what brings it back; the store itself is not changed.
+    Repair(RepairArgs),
+    /// Remove old versions for good, and give their space back.
+    Prune(PruneArgs),
+    /// Measure, alone or against other stores in the same run.
     Bench(BenchArgs),
 }

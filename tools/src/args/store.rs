@@ -223,6 +223,7 @@ Examples:
   shingle rollback --to-height 1200          say what would go, and change nothing
   shingle rollback --to-height 1200 --yes    do it
 
+What was put or deleted after the newest block belongs to no block, and goes too.
 Exits with 0 either way, and with 1 if there is no such block.")]
 pub(crate) struct RollbackArgs {
     /// The block that becomes the newest one.
@@ -235,4 +236,57 @@ pub(crate) struct RollbackArgs {
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What goes can no longer be read: versions below the one that is then the oldest
+readable. Commits, snapshots and the newest blocks, as many as a rollback must be
+able to take back (`reorg_window_blocks`, 64 by default), are left alone.
+
+Examples:
+  shingle prune --keep-blocks 1000 --dry-run     say what would go, and change nothing
+  shingle prune --keep-blocks 1000 --compact     do it, and give the space back at once
+  shingle prune --keep-versions 10 --json | jq .versions
+
+Exits with 0 also where nothing was to be removed.")]
+pub(crate) struct PruneArgs {
+    #[command(flatten)]
+    pub(crate) keep: KeepArgs,
+
+    /// Count what would go, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Rewrite the files of which much is removed, so that their space comes back now and not with later compactions.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) compact: bool,
+
+    /// Keep so many of the newest blocks for rollbacks, instead of what the configuration says.
+    #[arg(long, value_name = "BLOCKS", allow_negative_numbers = true, value_parser = number("a number of blocks", 0..=1_000_000_000))]
+    pub(crate) reorg_window: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// What is to stay: exactly one of these.
+#[derive(Args, Clone, Copy, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct KeepArgs {
+    /// Keep the newest so many blocks.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of blocks", 1..=u64::MAX))]
+    pub(crate) keep_blocks: Option<u64>,
+
+    /// Keep the state at any time of so many seconds before the newest block, by the blocks' timestamps.
+    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = number("a number of seconds", 0..=u64::MAX))]
+    pub(crate) keep_secs: Option<u64>,
+
+    /// Keep at most so many versions of any key; the key with the most decides what stays readable.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of versions", 1..=u64::MAX))]
+    pub(crate) keep_versions: Option<u64>,
+
+    /// Keep this block and those above it.
+    #[arg(long, value_name = "HEIGHT", allow_negative_numbers = true, value_parser = number("a block height", 0..=u64::MAX))]
+    pub(crate) below_height: Option<u64>,
 }

@@ -1,5 +1,6 @@
 //! The figures that a workload measures.
 
+use super::recorder::Trace;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(crate) enum Unit {
     PerSecond,
     Millis,
     Micros,
+    Seconds,
+    Bytes,
     /// A number without a unit: bytes per byte, for instance.
     Ratio,
 }
@@ -43,16 +46,31 @@ impl Figure {
     }
 
     pub(crate) fn show(&self, value: f64) -> String {
-        use crate::units::{duration, rate, significant};
-        let seconds = |seconds| Duration::try_from_secs_f64(seconds).map_or("–".to_owned(), duration);
+        use crate::units::{bytes, rate, significant};
         match self.unit {
             Unit::PerSecond => format!("{}/s", rate(value)),
-            Unit::Millis => seconds(value / 1e3),
-            Unit::Micros => seconds(value / 1e6),
+            Unit::Millis => time(value * 1e-3),
+            Unit::Micros => time(value * 1e-6),
+            Unit::Seconds => time(value),
+            Unit::Bytes => bytes(value as u64),
             Unit::Ratio => significant(value),
         }
     }
 }
 
-/// What one round of one store gave: a value for each figure of the workload, `None` where there is none.
-pub(crate) type Round = Vec<Option<f64>>;
+/// Seconds in the unit that fits them.
+pub(super) fn time(seconds: f64) -> String {
+    if seconds == 0.0 {
+        return "0".to_owned();
+    }
+    Duration::try_from_secs_f64(seconds).map_or("–".to_owned(), crate::units::duration)
+}
+
+/// What one round of one store gave.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Round {
+    /// A value for each figure of the workload, `None` where there is none.
+    pub(crate) values: Vec<Option<f64>>,
+    /// What clients saw, by the name of what they did.
+    pub(crate) traces: Vec<(&'static str, Trace)>,
+}

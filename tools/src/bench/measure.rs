@@ -1,4 +1,4 @@
-//! What a stretch of work cost: time, processor time, bytes written.
+//! What a stretch of work cost: time, processor time, bytes written and read.
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ pub(crate) struct Meter {
     begun: Instant,
     cpu: Option<Duration>,
     written_bytes: Option<u64>,
+    read_bytes: Option<u64>,
 }
 
 /// What was used. `None` where the system does not tell, or where it was too little to be measured.
@@ -26,11 +27,17 @@ pub(crate) struct Usage {
     pub(crate) elapsed: Duration,
     pub(crate) cpu: Option<Duration>,
     pub(crate) written_bytes: Option<u64>,
+    pub(crate) read_bytes: Option<u64>,
 }
 
 impl Meter {
     pub(crate) fn begin() -> Self {
-        Meter { begun: Instant::now(), cpu: cpu_time(), written_bytes: written_bytes() }
+        Meter {
+            begun: Instant::now(),
+            cpu: cpu_time(),
+            written_bytes: io_bytes("write_bytes: "),
+            read_bytes: io_bytes("read_bytes: "),
+        }
     }
 
     pub(crate) fn end(self) -> Usage {
@@ -38,8 +45,9 @@ impl Meter {
             elapsed: self.begun.elapsed(),
             cpu: difference(cpu_time(), self.cpu, Duration::saturating_sub).filter(|&cpu| cpu >= TICK * TICKS_MIN),
             // A disk in memory writes nothing.
-            written_bytes: difference(written_bytes(), self.written_bytes, u64::saturating_sub)
+            written_bytes: difference(io_bytes("write_bytes: "), self.written_bytes, u64::saturating_sub)
                 .filter(|&bytes| bytes > 0),
+            read_bytes: difference(io_bytes("read_bytes: "), self.read_bytes, u64::saturating_sub),
         }
     }
 }
@@ -57,10 +65,17 @@ fn cpu_time() -> Option<Duration> {
     Some(TICK * (ticks(STAT_UTIME)? + ticks(STAT_STIME)?))
 }
 
-/// Bytes that this process has made the disk write, the page cache's later write-backs included.
-fn written_bytes() -> Option<u64> {
+/// Bytes that this process has made the disk write, the page cache's later write-backs included, or read.
+fn io_bytes(field: &str) -> Option<u64> {
     let io = std::fs::read_to_string("/proc/self/io").ok()?;
-    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
+    io.lines().find_map(|line| line.strip_prefix(field))?.parse().ok()
+}
+
+/// The most memory that this process has had at a time.
+pub(super) fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(kib.trim().trim_end_matches(" kB").parse::<u64>().ok()? << 10)
 }
 
 /// The middle one; the mean of the two middle ones where their number is even.

@@ -1,21 +1,21 @@
 //! `shingle bench reads`: point reads of present keys, of absent ones, and at an old height.
 
+use super::clients::{Driven, Work, drive};
+use super::contender::Contender;
+use super::driven::percentiles_us;
 use super::figure::{Figure, Round, Unit};
 use super::keys::{Choices, KeySpace};
-use super::measure::Meter;
-use super::store::{Reader, Store};
+use super::recorder::Recorder;
+use super::store::{Found, Reader, Store};
 use super::workload::{Plan, load, loaded_height};
 use crate::args::ReadsArgs;
-use anyhow::{anyhow, ensure};
+use anyhow::ensure;
 use indicatif::ProgressBar;
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Reads between two looks at the clock.
-const READS_PER_LOOK: u64 = 256;
-
-/// Updates in one of the blocks that make the history.
-const HISTORY_BLOCK: u64 = 10_000;
+/// In a closed loop, one read in so many is timed: a look at the clock takes a tenth of the time of a fast read.
+pub(crate) const READS_PER_LOOK: u64 = 16;
 
 pub(crate) struct Reads<'a> {
     args: &'a ReadsArgs,
@@ -30,19 +30,36 @@ enum Target {
     OldHeight,
 }
 
-/// Reads that were done, over all threads.
-struct Done {
-    per_second: f64,
-    cpu_us_per_read: Option<f64>,
-}
-
 impl<'a> Reads<'a> {
     pub(crate) fn new(args: &'a ReadsArgs) -> Self {
         Reads { args, space: KeySpace::new(&args.options) }
     }
 
+    /// Reads every key once at both heights, so that no store is measured while its caches fill. What is not in any cache is `bench cold`'s.
+    fn warm_up(&self, store: &dyn Store, bar: &ProgressBar) -> anyhow::Result<()> {
+        let mut choices = self.space.choices(0);
+        let readers = [Some(store.reader()?), store.reader_at(loaded_height(&self.space))?];
+        bar.set_length(self.space.keys * readers.len() as u64);
+        bar.set_position(0);
+        for mut reader in readers.into_iter().flatten() {
+            for number in 0..self.space.keys {
+                ensure!(reader.get(choices.key(number))?.is_some(), "a key that was loaded is not there");
+                if number % 4096 == 0 {
+                    bar.inc(4096);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// `None` if the store cannot do it.
-    fn measure(&self, target: Target, round: u64, store: &dyn Store) -> anyhow::Result<Option<Done>> {
+    fn measure(
+        &self,
+        target: Target,
+        round: u64,
+        store: &dyn Store,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Option<Driven>> {
         let threads = if target == Target::OldHeight { self.args.old_threads } else { self.args.threads };
         let open = || match target {
             Target::Present | Target::Absent => store.reader().map(Some),
@@ -51,54 +68,51 @@ impl<'a> Reads<'a> {
         if open()?.is_none() {
             return Ok(None);
         }
-        let meter = Meter::begin();
-        let until = Instant::now() + Duration::from_secs(self.args.seconds);
-        let reads: u64 = std::thread::scope(|scope| {
-            let readers: Vec<_> = (0..threads)
-                .map(|thread| {
-                    let mut choices = self.space.choices(round * threads + thread);
-                    scope.spawn(move || match open()? {
-                        Some(mut reader) => self.read_until(until, target, reader.as_mut(), &mut choices),
-                        None => Ok(0),
-                    })
-                })
-                .collect();
-            readers
-                .into_iter()
-                .map(|reader| reader.join().map_err(|_| anyhow!("a reader panicked"))?)
-                .sum::<anyhow::Result<u64>>()
+        let untimed = if self.args.pace.rate.is_some() { 0 } else { READS_PER_LOOK - 1 };
+        let driven = drive(threads, &self.args.pace, bar, |thread| {
+            let reader = open()?.ok_or_else(|| anyhow::anyhow!("the old height is gone"))?;
+            let choices = self.space.choices(round * threads + thread);
+            Ok(Box::new(Reading { reader, choices, target, untimed, value_bytes: self.space.value_bytes() }))
         })?;
-        let reads = reads as f64;
-        let usage = meter.end();
-        Ok(Some(Done {
-            per_second: reads / usage.elapsed.as_secs_f64(),
-            cpu_us_per_read: usage.cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / reads),
-        }))
+        Ok(Some(driven))
     }
+}
 
-    fn read_until(
-        &self,
-        until: Instant,
-        target: Target,
-        reader: &mut dyn Reader,
-        choices: &mut Choices<'_>,
-    ) -> anyhow::Result<u64> {
-        let expected = (target != Target::Absent).then_some(self.space.value_bytes());
-        let mut reads = 0;
-        while Instant::now() < until {
-            for _ in 0..READS_PER_LOOK {
-                let key = if target == Target::Absent {
-                    choices.absent_key()
-                } else {
-                    let number = choices.number();
-                    choices.key(number)
-                };
-                let found = reader.get(key)?;
-                ensure!(found == expected, "a read gave {found:?} bytes instead of {expected:?}");
-            }
-            reads += READS_PER_LOOK;
+struct Reading<'a> {
+    reader: Box<dyn Reader + 'a>,
+    choices: Choices<'a>,
+    target: Target,
+    untimed: u64,
+    value_bytes: usize,
+}
+
+impl Reading<'_> {
+    #[inline]
+    fn read(&mut self) -> anyhow::Result<()> {
+        if self.target == Target::Absent {
+            let found = self.reader.get(self.choices.absent_key())?;
+            ensure!(found.is_none(), "a read of an absent key gave {found:?}");
+        } else {
+            let number = self.choices.number();
+            let found = self.reader.get(self.choices.key(number))?;
+            let expected = Some(Found { value_bytes: self.value_bytes, stamp: number });
+            ensure!(found == expected, "a read gave {found:?} instead of {expected:?}");
         }
-        Ok(reads)
+        Ok(())
+    }
+}
+
+impl Work for Reading<'_> {
+    fn step(&mut self, mut due: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+        if self.untimed > 0 {
+            for _ in 0..self.untimed {
+                self.read()?;
+            }
+            due = Instant::now();
+        }
+        self.read()?;
+        recorder.done(due, self.untimed);
+        Ok(())
     }
 }
 
@@ -109,6 +123,9 @@ const FIGURES: &[Figure] = &[
     Figure::cost("cpu_per_present_read_us", "processor time per present read", Unit::Micros),
     Figure::cost("cpu_per_absent_read_us", "processor time per absent read", Unit::Micros),
     Figure::cost("cpu_per_old_height_read_us", "processor time per old read", Unit::Micros),
+    Figure::cost("present_read_p50_us", "present read, p50", Unit::Micros),
+    Figure::cost("present_read_p99_us", "present read, p99", Unit::Micros),
+    Figure::cost("present_read_p999_us", "present read, p99.9", Unit::Micros),
 ];
 
 impl Plan for Reads<'_> {
@@ -125,37 +142,55 @@ impl Plan for Reads<'_> {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut settings = vec![
             ("threads", self.args.threads.to_string()),
             ("threads at an old height", self.args.old_threads.to_string()),
             ("updates after the old height", (self.args.overwrites * self.space.keys).to_string()),
-            ("each measurement", format!("{} s", self.args.seconds)),
-        ]
+            ("each measurement", format!("{} s", self.args.pace.seconds)),
+            ("before", "every key is read once, at both heights".to_owned()),
+            ("absent keys", "none is asked for twice".to_owned()),
+            ("checked", "every value that is read is its key's own".to_owned()),
+        ];
+        settings.extend(self.args.pace.rate.map(|rate| ("due", format!("{rate} reads/s"))));
+        settings
     }
 
-    fn prepare(&self, store: &dyn Store, bar: &ProgressBar) -> anyhow::Result<()> {
+    fn prepare(&self, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<()> {
+        let store = contender.store()?;
         load(&self.space, store, bar)?;
-        let blocks = (self.args.overwrites * self.space.keys).div_ceil(HISTORY_BLOCK);
+        let per_block = self.space.keys_per_block();
+        let blocks = (self.args.overwrites * self.space.keys).div_ceil(per_block);
         let mut choices = self.space.choices(u64::MAX - 1);
         bar.set_length(blocks);
         for block in 1..=blocks {
             store.commit_block(loaded_height(&self.space) + block, &mut |writes| {
-                for _ in 0..HISTORY_BLOCK {
-                    let (value, number) = (choices.value(), choices.number());
-                    writes.put(choices.key(number), value);
+                for _ in 0..per_block {
+                    let number = choices.number();
+                    let (key, value) = choices.entry(number, number, self.space.value_bytes());
+                    writes.put(key, value);
                 }
             })?;
             bar.set_position(block);
         }
-        store.settle().map(drop)
+        store.settle()?;
+        self.warm_up(store, bar)
     }
 
-    fn round(&self, number: u64, store: &dyn Store, _bar: &ProgressBar) -> anyhow::Result<Round> {
-        let targets = [Target::Present, Target::Absent, Target::OldHeight];
-        let done = targets.into_iter().map(|target| self.measure(target, number, store));
-        let done = done.collect::<anyhow::Result<Vec<_>>>()?;
-        let rates = done.iter().map(|done| done.as_ref().map(|done| done.per_second));
-        let costs = done.iter().map(|done| done.as_ref().and_then(|done| done.cpu_us_per_read));
-        Ok(rates.chain(costs).collect())
+    fn round(&self, number: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Round> {
+        let store = contender.store()?;
+        let targets = [("present", Target::Present), ("absent", Target::Absent), ("old height", Target::OldHeight)];
+        let mut done = Vec::new();
+        for (name, target) in targets {
+            done.push((name, self.measure(target, number, store, bar)?));
+        }
+        let rates = done.iter().map(|(_, done)| done.as_ref().map(Driven::per_second));
+        let costs = done.iter().map(|(_, done)| done.as_ref().and_then(Driven::cpu_us_per_operation));
+        let mut values: Vec<_> = rates.chain(costs).collect();
+        if let Some((_, Some(present))) = done.first() {
+            let [p50, _, p99, p999, _] = percentiles_us(&present.recorder.trace.latency);
+            values.extend([p50, p99, p999]);
+        }
+        let traces = done.into_iter().filter_map(|(name, done)| Some((name, done?.recorder.trace)));
+        Ok(Round { values, traces: traces.collect() })
     }
 }

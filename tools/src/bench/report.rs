@@ -1,11 +1,18 @@
 //! The results, for people and for scripts.
 
+mod csv;
+mod curve_page;
+mod page;
+mod plot;
+
+pub(super) use curve_page::CurvePage;
+
 use super::figure::{Better, Figure, Round};
 use super::machine::Machine;
-use super::measure::median;
+use super::measure::{median, peak_memory_bytes};
 use crate::args::BenchOptions;
 use crate::output::Output;
-use serde::Serialize;
+use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 /// Stands where there is no figure.
@@ -23,20 +30,29 @@ pub(super) struct Report<'a> {
 
 /// The rounds of one store.
 pub(super) struct Measured {
-    pub(super) name: &'static str,
+    pub(super) name: String,
+    /// The number of shards, if it is Shingle.
+    pub(super) shards: Option<u64>,
     pub(super) configuration: Vec<(&'static str, String)>,
     pub(super) rounds: Vec<Round>,
 }
 
 impl Measured {
     /// The median over the rounds.
-    fn median(&self, figure: usize) -> Option<f64> {
-        median(self.rounds.iter().filter_map(|round| round[figure]).collect())
+    pub(super) fn median(&self, figure: usize) -> Option<f64> {
+        median(self.rounds.iter().filter_map(|round| round.values[figure]).collect())
     }
 }
 
 impl Report<'_> {
     pub(super) fn print(&self, out: &mut Output) -> anyhow::Result<()> {
+        let results = &self.options.results;
+        if let Some(path) = &results.csv {
+            std::fs::write(path, csv::csv(self)).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if let Some(path) = &results.html {
+            std::fs::write(path, page::page(self)).with_context(|| format!("cannot write {}", path.display()))?;
+        }
         if out.json { out.document(&self.document()) } else { self.print_page(out) }
     }
 
@@ -46,29 +62,34 @@ impl Report<'_> {
         (theirs != 0.0).then(|| ours / theirs)
     }
 
+    /// A ratio to what is shown as nothing would say nothing.
+    fn shown_ratio(&self, other: &Measured, figure: usize) -> Option<f64> {
+        let of = &self.figures[figure];
+        self.ratio(other, figure).filter(|_| other.median(figure).map(|median| of.show(median)) != Some(of.show(0.0)))
+    }
+
     fn print_page(&self, out: &mut Output) -> anyhow::Result<()> {
         let options = self.options;
-        out.line(format_args!(
-            "bench {}, {} on {}\n",
-            self.workload,
-            if options.rounds == 1 { "one round".to_owned() } else { format!("medians of {} rounds", options.rounds) },
-            Machine::this()
-        ))?;
+        out.line(format_args!("bench {}, {} on {}\n", self.workload, rounds_text(options.rounds), Machine::this()))?;
         let mut header = vec![""];
-        header.extend(self.stores.iter().map(|store| store.name));
-        header.extend(self.stores.iter().skip(1).map(|_| "ratio"));
-        let rows = self.figures.iter().enumerate().map(|(number, figure)| {
+        header.extend(self.stores.iter().map(|store| store.name.as_str()));
+        let to = self.stores.iter().skip(1).map(|other| format!("to {}", other.name)).collect::<Vec<_>>();
+        if to.len() == 1 {
+            header.push("ratio");
+        } else {
+            header.extend(to.iter().map(String::as_str));
+        }
+        let measured = |number: &usize| self.stores.iter().any(|store| store.median(*number).is_some());
+        let rows = (0..self.figures.len()).filter(measured).map(|number| {
+            let figure = &self.figures[number];
             let title = match figure.better {
                 Better::Higher => figure.title.to_owned(),
                 Better::Lower => format!("{} (less is better)", figure.title),
             };
             let shown = |value: Option<f64>| value.map_or(NO_FIGURE.to_owned(), |value| figure.show(value));
             let medians = self.stores.iter().map(|store| shown(store.median(number)));
-            // A ratio to what is shown as nothing would say nothing.
-            let nothing = figure.show(0.0);
             let ratios = self.stores.iter().skip(1).map(|other| {
-                let ratio = self.ratio(other, number).filter(|_| shown(other.median(number)) != nothing);
-                ratio.map_or(NO_FIGURE.to_owned(), |ratio| format!("{ratio:.2} ×"))
+                self.shown_ratio(other, number).map_or(NO_FIGURE.to_owned(), |ratio| format!("{ratio:.2} ×"))
             });
             std::iter::once(title).chain(medians).chain(ratios).collect()
         });
@@ -79,40 +100,52 @@ impl Report<'_> {
             out.line(format_args!("{NO_FIGURE}  the store does not offer it, or the run was too short to measure it"))?;
         }
         out.line("")?;
+        out.properties(&self.all_settings())?;
+        for store in &self.stores {
+            out.line(format_args!("\n{}", store.name.as_str()))?;
+            out.properties(&store.configuration)?;
+        }
+        Ok(())
+    }
+
+    /// With those that all workloads have.
+    fn all_settings(&self) -> Vec<(&'static str, String)> {
+        let options = self.options;
         let keys = format!(
             "{} of {} B, values of {} B",
             crate::units::count(options.keys),
             options.key_bytes,
             options.value_bytes
         );
-        let settings = std::iter::once(("keys", keys)).chain(self.settings.iter().cloned()).collect::<Vec<_>>();
-        out.properties(&settings)?;
-        for store in &self.stores {
-            out.line(format_args!("\n{}", store.name))?;
-            out.properties(&store.configuration)?;
+        let mut settings: Vec<_> = std::iter::once(("keys", keys)).chain(self.settings.iter().cloned()).collect();
+        // Of several stores nobody could tell whose it is.
+        if self.stores.len() == 1 {
+            let peak = peak_memory_bytes().map(crate::units::bytes);
+            settings.extend(peak.map(|peak| ("peak memory of the process", peak)));
         }
-        Ok(())
+        settings
     }
 
-    fn document(&self) -> impl Serialize {
+    pub(super) fn document(&self) -> Value {
         let stores = self.stores.iter().map(|store| {
             json!({
                 "name": store.name,
                 "configuration": pairs(&store.configuration),
                 "median": self.values(|figure| store.median(figure)),
-                "rounds": store.rounds.iter().map(|round| self.values(|figure| round[figure])).collect::<Vec<_>>(),
+                "rounds": store.rounds.iter().map(|round| self.values(|figure| round.values[figure])).collect::<Vec<_>>(),
             })
         });
         let ratios: Map<_, _> = self
             .stores
             .iter()
             .skip(1)
-            .map(|other| (other.name.to_owned(), self.values(|figure| self.ratio(other, figure))))
+            .map(|other| (other.name.clone(), self.values(|figure| self.ratio(other, figure))))
             .collect();
         json!({
             "bench": self.workload,
             "machine": Machine::this(),
             "arguments": self.arguments,
+            "peak_memory_bytes": (self.stores.len() == 1).then(peak_memory_bytes).flatten(),
             "figures": self.figures,
             "stores": stores.collect::<Vec<_>>(),
             "ratio_to": ratios,
@@ -124,6 +157,10 @@ impl Report<'_> {
             self.figures.iter().enumerate().map(|(number, figure)| (figure.id.to_owned(), json!(value(number))));
         Value::Object(values.collect())
     }
+}
+
+fn rounds_text(rounds: u64) -> String {
+    if rounds == 1 { "one round".to_owned() } else { format!("medians of {rounds} rounds") }
 }
 
 fn pairs(pairs: &[(&'static str, String)]) -> Value {

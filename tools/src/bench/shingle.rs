@@ -1,16 +1,25 @@
 //! Shingle under measurement.
 
-use super::store::{Client, Committed, Reader, Store, Writes};
-use crate::args::BenchOptions;
+use super::contender::Opening;
+use super::recorder::Recorder;
+use super::store::{Client, Found, Reader, Store, Writes, added};
+use crate::args::{BenchOptions, DurabilityArg};
 use crate::units;
-use shingle::{At, Batch, Block, CommitHandle, Config, Database, ErrorKind, Snapshot};
+use shingle::{At, Batch, Block, CommitHandle, Config, Database, Durability, ErrorKind, Scan, Snapshot};
 use std::collections::VecDeque;
 use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// How often a settling store is looked at, and how long its files must not have changed.
 const SETTLE_POLL: Duration = Duration::from_millis(5);
 const SETTLE_QUIET: Duration = Duration::from_millis(200);
+
+/// The other commit may have become visible between the look at the version and the conflict.
+const CONFLICT_WAIT_MAX: Duration = Duration::from_millis(1);
 
 /// The memtables' budget is divided into this many buffers, as RocksDB's is.
 pub(super) const WRITE_BUFFERS: u32 = 4;
@@ -18,21 +27,36 @@ pub(super) const WRITE_BUFFERS: u32 = 4;
 /// The part of the cache that holds rows; the rest holds blocks.
 const ROW_CACHE_PART: u64 = 3;
 
+/// Within what a shell allows a process by default.
+const OPEN_FILES: u32 = 1000;
+
 pub(super) struct Shingle {
     db: Database,
     config: Config,
 }
 
 impl Shingle {
-    pub(super) fn open(options: &BenchOptions, dir: &Path) -> anyhow::Result<Self> {
-        let mut config = Config::default();
+    pub(super) fn open(options: &BenchOptions, opening: Opening, shards: u64, dir: &Path) -> anyhow::Result<Self> {
+        let durability = match options.durability {
+            DurabilityArg::Sync => Durability::Sync,
+            DurabilityArg::Buffered => Durability::Buffered,
+        };
+        let row_cache_size = options.cache / ROW_CACHE_PART;
+        // What is advised for this load, but for the sizes: those are the same for every store.
+        let mut config = Config { durability, row_cache_size, ..Config::extreme() };
+        if opening.long_log_bytes.is_some() {
+            config.flush.interval_secs = 0;
+            config.flush.blocks_per_flush = 0;
+        }
         let rocks = &mut config.rocksdb;
         rocks.write_buffer_size = options.memtables / u64::from(WRITE_BUFFERS);
         rocks.max_write_buffer_number = WRITE_BUFFERS;
-        rocks.block_cache_size = options.cache - options.cache / ROW_CACHE_PART;
+        rocks.block_cache_size = options.cache - row_cache_size;
         rocks.max_background_jobs = options.jobs as u32;
-        config.row_cache_size = options.cache / ROW_CACHE_PART;
-        let db = Database::builder(dir).shards(options.shards as usize).config(config.clone()).open()?;
+        rocks.max_open_files = OPEN_FILES;
+        // They have a benchmark of their own.
+        config.checkpoint.snapshot_interval = 0;
+        let db = Database::builder(dir).shards(shards as usize).config(config.clone()).open()?;
         Ok(Shingle { db, config })
     }
 }
@@ -44,15 +68,12 @@ impl Writes for Batch {
 }
 
 impl Store for Shingle {
-    fn name(&self) -> &'static str {
-        "shingle"
-    }
-
     fn configuration(&self) -> Vec<(&'static str, String)> {
         let rocks = &self.config.rocksdb;
         vec![
             ("shards", self.db.shards().to_string()),
             ("versions", "every one is kept".to_owned()),
+            ("durability", format!("{:?}", self.config.durability).to_lowercase()),
             ("memtables", units::bytes(self.config.memtable_bytes())),
             ("block cache", units::bytes(rocks.block_cache_size)),
             ("row cache", units::bytes(self.config.row_cache_size)),
@@ -96,7 +117,11 @@ impl Store for Shingle {
     }
 
     fn client(&self, in_flight: usize) -> anyhow::Result<Box<dyn Client + '_>> {
-        Ok(Box::new(ShingleClient { db: &self.db, in_flight, under_way: VecDeque::new(), done: Committed::new()? }))
+        Ok(Box::new(ShingleClient { db: &self.db, in_flight, under_way: VecDeque::new() }))
+    }
+
+    fn stalled(&self) -> Option<Duration> {
+        Some(Duration::from_micros(self.db.stats().memory_wait_micros))
     }
 }
 
@@ -104,68 +129,135 @@ impl Store for Shingle {
 struct Newest<'a>(&'a Database);
 
 impl Reader for Newest<'_> {
-    fn get(&mut self, key: &[u8]) -> anyhow::Result<Option<usize>> {
-        Ok(self.0.get(key)?.map(|value| value.len()))
+    fn get(&mut self, key: &[u8]) -> anyhow::Result<Option<Found>> {
+        Ok(self.0.get(key)?.map(|value| Found::of(&value)))
+    }
+
+    fn scan(&mut self, from: &[u8], limit: usize, each: &mut dyn FnMut(&[u8], &[u8])) -> anyhow::Result<()> {
+        scan(self.0.range(from..), limit, each)
     }
 }
 
 impl Reader for Snapshot {
-    fn get(&mut self, key: &[u8]) -> anyhow::Result<Option<usize>> {
-        Ok(Snapshot::get(self, key)?.map(|value| value.len()))
+    fn get(&mut self, key: &[u8]) -> anyhow::Result<Option<Found>> {
+        Ok(Snapshot::get(self, key)?.map(|value| Found::of(&value)))
     }
+
+    fn scan(&mut self, from: &[u8], limit: usize, each: &mut dyn FnMut(&[u8], &[u8])) -> anyhow::Result<()> {
+        scan(self.range(from..), limit, each)
+    }
+}
+
+fn scan(mut rows: Scan, limit: usize, each: &mut dyn FnMut(&[u8], &[u8])) -> anyhow::Result<()> {
+    for _ in 0..limit {
+        let Some(row) = rows.next_row() else { break };
+        let (key, value) = row?;
+        each(key, value);
+    }
+    Ok(())
 }
 
 struct ShingleClient<'a> {
     db: &'a Database,
     in_flight: usize,
+    /// In the order in which they will be done.
     under_way: VecDeque<(Instant, CommitHandle)>,
-    done: Committed,
 }
 
 impl ShingleClient<'_> {
-    fn try_transfer(&self, keys: [&[u8]; 2], value: &[u8]) -> shingle::Result<CommitHandle> {
+    fn try_add(&self, keys: &[&[u8]], amounts: &[u64]) -> anyhow::Result<shingle::Result<CommitHandle>> {
         let mut txn = self.db.begin();
-        for key in keys {
-            txn.get(key)?;
-        }
-        for key in keys {
+        for (key, amount) in keys.iter().zip(amounts) {
+            let value = added(txn.get(key)?.as_deref(), *amount)?;
             txn.put(key, value)?;
         }
-        txn.submit()
+        Ok(txn.submit())
+    }
+
+    fn submitted(&mut self, due: Instant, handle: CommitHandle, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+        self.under_way.push_back((due, handle));
+        self.wait_down_to(self.in_flight - 1, recorder)
     }
 
     /// Waits for the oldest commits until at most `count` are under way.
-    fn wait_down_to(&mut self, count: usize) -> anyhow::Result<()> {
+    fn wait_down_to(&mut self, count: usize, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
         while self.under_way.len() > count {
-            let Some((begun, handle)) = self.under_way.pop_front() else { break };
+            let Some((due, handle)) = self.under_way.pop_front() else { break };
             handle.wait()?;
-            self.done.latency.record(begun.elapsed());
+            recorder.done(due, 0);
         }
         Ok(())
     }
 }
 
 impl Client for ShingleClient<'_> {
-    fn transfer(&mut self, keys: [&[u8]; 2], value: &[u8]) -> anyhow::Result<()> {
-        let begun = Instant::now();
+    fn add(
+        &mut self,
+        keys: &[&[u8]],
+        amounts: &[u64],
+        due: Instant,
+        recorder: &mut Recorder<'_>,
+    ) -> anyhow::Result<()> {
         let handle = loop {
-            match self.try_transfer(keys, value) {
+            let visible = self.db.version();
+            match self.try_add(keys, amounts)? {
                 Ok(handle) => break handle,
                 // Until the other commit is visible, trying again meets it again.
                 Err(error) if error.kind() == ErrorKind::Conflict => {
-                    self.done.conflicts += 1;
-                    self.wait_down_to(self.under_way.len().saturating_sub(1))?;
-                    std::thread::yield_now();
+                    recorder.conflict();
+                    self.wait_down_to(self.under_way.len().saturating_sub(1), recorder)?;
+                    let conflict = Instant::now();
+                    while self.db.version() == visible && conflict.elapsed() < CONFLICT_WAIT_MAX {
+                        std::thread::yield_now();
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
         };
-        self.under_way.push_back((begun, handle));
-        self.wait_down_to(self.in_flight - 1)
+        self.submitted(due, handle, recorder)
     }
 
-    fn finish(mut self: Box<Self>) -> anyhow::Result<Committed> {
-        self.wait_down_to(0)?;
-        Ok(self.done)
+    fn put(&mut self, key: &[u8], value: &[u8], due: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+        let mut batch = Batch::new();
+        batch.put(key, value);
+        let handle = self.db.submit(batch)?;
+        self.submitted(due, handle, recorder)
+    }
+
+    fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Notes commits as they are done, not when the next one is due.
+    fn idle(&mut self, until: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        while let Some((due, handle)) = self.under_way.front_mut() {
+            match Pin::new(handle).poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(committed) => {
+                    committed?;
+                    recorder.done(*due, 0);
+                    self.under_way.pop_front();
+                }
+                Poll::Pending => match until.checked_duration_since(Instant::now()) {
+                    Some(left) => std::thread::park_timeout(left),
+                    None => return Ok(()),
+                },
+            }
+        }
+        super::clients::sleep_until(until);
+        Ok(())
+    }
+
+    fn finish(&mut self, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+        self.wait_down_to(0, recorder)
+    }
+}
+
+/// Wakes a thread that is parked.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }

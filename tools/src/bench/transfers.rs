@@ -1,50 +1,83 @@
-//! `shingle bench transfers`: durable serializable transactions, each of two reads and two writes.
+//! `shingle bench transfers` and `hot`: durable serializable transactions, each of two reads and two writes.
 
+use super::clients::Work;
+use super::contender::{Contender, Opening};
+use super::driven::{measure_writes, percentiles_us};
 use super::figure::{Figure, Round, Unit};
-use super::keys::KeySpace;
-use super::measure::Meter;
-use super::store::{Committed, Store};
-use super::workload::{Plan, load};
-use crate::args::TransfersArgs;
-use anyhow::anyhow;
+use super::keys::{Choices, KeySpace};
+use super::recorder::Recorder;
+use super::store::Client;
+use super::workload::{Plan, load, loaded_sum, sum};
+use crate::args::{HotArgs, PaceArgs, TransfersArgs};
+use anyhow::ensure;
 use indicatif::ProgressBar;
+use rand::Rng;
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) struct Transfers<'a> {
-    args: &'a TransfersArgs,
+    args: Asked<'a>,
+    threads: u64,
+    in_flight: u64,
+    pace: &'a PaceArgs,
+    hot: Option<Hot>,
     space: KeySpace,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Asked<'a> {
+    Transfers(&'a TransfersArgs),
+    Hot(&'a HotArgs),
+}
+
+/// `percent` of the transactions are between the first `keys` keys.
+#[derive(Clone, Copy, Debug)]
+struct Hot {
+    keys: u64,
+    percent: u32,
 }
 
 impl<'a> Transfers<'a> {
     pub(crate) fn new(args: &'a TransfersArgs) -> Self {
-        Transfers { args, space: KeySpace::new(&args.options) }
+        let space = KeySpace::new(&args.options);
+        let (threads, in_flight) = (args.threads, args.in_flight);
+        Transfers { args: Asked::Transfers(args), threads, in_flight, pace: &args.pace, hot: None, space }
     }
 
-    /// One client: transactions until the time is up.
-    fn run_client(&self, stream: u64, store: &dyn Store, until: Instant) -> anyhow::Result<Committed> {
-        let mut client = store.client(self.args.in_flight as usize)?;
-        let mut choices = self.space.choices(stream);
-        while Instant::now() < until {
-            let value = choices.value();
-            client.transfer(choices.two_keys(), value)?;
+    pub(crate) fn hot(args: &'a HotArgs) -> Self {
+        let space = KeySpace::new(&args.options);
+        let hot = Some(Hot { keys: args.hot_keys.min(space.keys), percent: args.hot_percent as u32 });
+        let clients = &args.clients;
+        Transfers {
+            args: Asked::Hot(args),
+            threads: clients.threads,
+            in_flight: clients.in_flight,
+            pace: &clients.pace,
+            hot,
+            space,
         }
-        client.finish()
     }
 }
 
 const FIGURES: &[Figure] = &[
     Figure::rate("transactions_per_second", "durable transactions"),
     Figure::cost("transaction_p50_ms", "transaction, p50", Unit::Millis),
+    Figure::cost("transaction_p90_ms", "transaction, p90", Unit::Millis),
     Figure::cost("transaction_p99_ms", "transaction, p99", Unit::Millis),
+    Figure::cost("transaction_p999_ms", "transaction, p99.9", Unit::Millis),
+    Figure::cost("transaction_max_ms", "transaction, longest", Unit::Millis),
     Figure::cost("conflicts_per_transaction", "conflicts per transaction", Unit::Ratio),
     Figure::cost("bytes_written_per_byte_committed", "bytes written per byte committed", Unit::Ratio),
     Figure::cost("cpu_per_transaction_us", "processor time per transaction", Unit::Micros),
+    Figure::cost("stalled_ms", "time writes were held back", Unit::Millis),
 ];
 
 impl Plan for Transfers<'_> {
     fn name(&self) -> &'static str {
-        "transfers"
+        match self.args {
+            Asked::Transfers(_) => "transfers",
+            Asked::Hot(_) => "hot",
+        }
     }
 
     fn figures(&self) -> &'static [Figure] {
@@ -52,51 +85,87 @@ impl Plan for Transfers<'_> {
     }
 
     fn arguments(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(self.args)
+        match self.args {
+            Asked::Transfers(args) => serde_json::to_value(args),
+            Asked::Hot(args) => serde_json::to_value(args),
+        }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("threads", self.args.threads.to_string()),
-            ("in flight per thread", self.args.in_flight.to_string()),
-            ("round", format!("{} s", self.args.seconds)),
-            ("durability", "every transaction is on disk before it counts".to_owned()),
-        ]
+        let mut settings = vec![
+            ("threads", self.threads.to_string()),
+            ("in flight per thread", self.in_flight.to_string()),
+            ("round", format!("{} s", self.pace.seconds)),
+            ("checked", "the sum over all keys is what it was".to_owned()),
+        ];
+        settings.extend(self.hot.map(|hot| ("hot", format!("{} % between {} keys", hot.percent, hot.keys))));
+        settings.extend(self.pace.rate.map(|rate| ("due", format!("{rate} transactions/s"))));
+        settings
     }
 
-    fn prepare(&self, store: &dyn Store, bar: &ProgressBar) -> anyhow::Result<()> {
-        load(&self.space, store, bar)
+    fn opening(&self) -> Opening {
+        Opening { transactions: true, ..Opening::default() }
     }
 
-    fn round(&self, number: u64, store: &dyn Store, _bar: &ProgressBar) -> anyhow::Result<Round> {
-        let threads = self.args.threads;
-        let meter = Meter::begin();
-        let until = Instant::now() + Duration::from_secs(self.args.seconds);
-        let committed: Vec<Committed> = std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..threads)
-                .map(|thread| scope.spawn(move || self.run_client(number * threads + thread, store, until)))
-                .collect();
-            let join = clients.into_iter().map(|client| client.join().map_err(|_| anyhow!("a client panicked"))?);
-            join.collect::<anyhow::Result<_>>()
-        })?;
-        let usage = meter.end();
-        store.settle()?;
+    fn prepare(&self, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<()> {
+        load(&self.space, contender.store()?, bar)
+    }
 
-        let mut all = Committed::new()?;
-        for client in committed {
-            all.latency.merge(&client.latency);
-            all.conflicts += client.conflicts;
-        }
-        let total = all.latency.count() as f64;
-        let latency_ms = |quantile| Some(all.latency.quantile(quantile).as_secs_f64() * 1e3);
-        let committed_bytes = total * 2.0 * self.space.update_bytes() as f64;
-        Ok(vec![
-            Some(total / usage.elapsed.as_secs_f64()),
-            latency_ms(0.50),
-            latency_ms(0.99),
-            Some(all.conflicts as f64 / total),
-            usage.written_bytes.map(|written| written as f64 / committed_bytes),
-            usage.cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / total),
-        ])
+    fn round(&self, number: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Round> {
+        let store = contender.store()?;
+        let update_bytes = self.space.update_bytes() as f64;
+        let (driven, written) = measure_writes(
+            store,
+            self.threads,
+            self.pace,
+            bar,
+            |driven| driven.recorder.trace.operations as f64 * 2.0 * update_bytes,
+            |thread| {
+                let choices = self.space.choices(number * self.threads + thread);
+                let client = store.client(self.in_flight as usize)?;
+                Ok(Box::new(Transferring { client, choices, hot: self.hot, keys: self.space.keys }))
+            },
+        )?;
+        let (found, expected) = (sum(store)?, loaded_sum(&self.space));
+        ensure!(found == expected, "transfers changed the number of keys and their sum from {expected:?} to {found:?}");
+
+        let total = driven.recorder.trace.operations as f64;
+        let mut values = vec![Some(driven.per_second())];
+        values.extend(percentiles_us(&driven.recorder.trace.latency).map(|us| us.map(|us| us / 1e3)));
+        values.extend([
+            Some(driven.recorder.conflicts as f64 / total),
+            written.disk_bytes.zip(written.committed_bytes).map(|(disk, committed)| disk as f64 / committed),
+            driven.cpu_us_per_operation(),
+            written.stalled_ms,
+        ]);
+        Ok(Round { values, traces: vec![("transaction", driven.recorder.trace)] })
+    }
+}
+
+struct Transferring<'a> {
+    client: Box<dyn Client + 'a>,
+    choices: Choices<'a>,
+    hot: Option<Hot>,
+    keys: u64,
+}
+
+impl Work for Transferring<'_> {
+    fn step(&mut self, due: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+        let rng = self.choices.rng();
+        let amount: u64 = rng.random();
+        let keys = match self.hot {
+            Some(hot) if rng.random_range(0..100) < hot.percent => hot.keys,
+            Some(_) | None => self.keys,
+        };
+        let keys = self.choices.two_keys_of(keys);
+        self.client.add(&keys, &[amount, amount.wrapping_neg()], due, recorder)
+    }
+
+    fn idle(&mut self, until: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+        self.client.idle(until, recorder)
+    }
+
+    fn finish(&mut self, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+        self.client.finish(recorder)
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &RollbackArgs, out: &mut Output) -> anyhow::Result<()> {
         (_, true) => out.line(format_args!("nothing lies above height {to_height}: nothing to do")),
         (true, false) => out.line(format_args!("height {to_height}, version {version}: {removed} taken back")),
         (false, false) => out.line(format_args!(
-            "{removed} above height {to_height} (the newest is {newest}) would be lost for good; nothing was changed: say --yes to do it"
+            "going back to height {to_height} from {newest} would lose {removed}, for good; nothing was changed: say --yes to do it"
         )),
     }
 }

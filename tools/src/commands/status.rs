@@ -3,7 +3,18 @@
 use crate::args::StatusArgs;
 use crate::output::Output;
 use crate::units;
-use shingle::{Condition, Status};
+use shingle::{Condition, Stats, Status};
+use std::time::Duration;
+
+/// The floor, and what keeps it where it is.
+fn floor(stats: &Stats) -> String {
+    let open = stats.oldest_snapshots.iter().map(|at| {
+        let age = units::duration(Duration::from_millis(at.open_ms));
+        format!("{} at version {}, for {age}", units::counted(at.count, "snapshot"), at.version)
+    });
+    let held = stats.prune.held_back.map(super::prune::reason).into_iter().chain(open);
+    std::iter::once(stats.floor.to_string()).chain(held).collect::<Vec<_>>().join("; held by ")
+}
 
 pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
     let status: Status = match args.node.node()? {
@@ -35,9 +46,9 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         ("store", dir.map_or("in memory".to_owned(), |dir| dir.display().to_string())),
         ("newest block", head),
         ("newest version", stats.version.to_string()),
-        ("oldest readable version", stats.floor.to_string()),
+        ("oldest readable version", floor(&stats)),
         ("rows", format!("{}, estimated, all versions counted", units::count(rows))),
-        ("on disk", units::bytes(on_disk)),
+        ("shards on disk", units::bytes(on_disk)),
         ("commit log", log),
         (
             "memory",

@@ -65,3 +65,27 @@ fn reads() {
     assert!(is_positive(&report["stores"][0]["median"]["old_height_reads_per_second"]));
     assert!(report["stores"][1]["median"]["old_height_reads_per_second"].is_null(), "RocksDB keeps no old versions");
 }
+
+#[test]
+fn checkpoint() {
+    let place = Place::new();
+    let report = place.json(&[
+        "bench",
+        "checkpoint",
+        "--rounds",
+        "1",
+        "--keys",
+        "2000",
+        "--shards",
+        "3",
+        "--seconds",
+        "1",
+        "--updates",
+        "10",
+        "--json",
+    ]);
+    assert!(is_positive(&report["with"]["checkpoints"]) && report["without"]["checkpoints"] == 0, "{report}");
+    for phase in ["with", "without"] {
+        assert!(is_positive(&report[phase]["longest_ms"]) && is_positive(&report[phase]["commits"]), "{report}");
+    }
+}

@@ -178,7 +178,7 @@ fn a_rollback_waits_for_a_yes() {
     place.ok(&["demo", "--blocks", "4", "--accounts", "50", "--transfers", "5"]);
     let before = place.json(&["status", "--json"])["version"].clone();
     let said = place.ok(&["rollback", "--to-height", "2"]);
-    assert!(said.contains("5 blocks above height 2 ") && said.contains("--yes"), "{said}");
+    assert!(said.contains("would lose 5 blocks") && said.contains("--yes"), "{said}");
     let preview = place.json(&["rollback", "--to-height", "2", "--json"]);
     assert_eq!((&preview["done"], preview["blocks"].as_u64()), (&serde_json::Value::Bool(false), Some(5)));
     assert_eq!(preview["version"], before);

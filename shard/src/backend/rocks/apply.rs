@@ -6,7 +6,6 @@ use super::changes::{VersionKeys, any_from, keys_of_version};
 use super::ingest::Ingestion;
 use super::layout::{CHANGES, VERSIONS};
 use super::meta::Witness;
-use super::row::{encode_value, push_row_key};
 use crate::backend::{Applied, Run};
 use crate::{Error, Result, Version};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,14 +23,10 @@ pub(super) fn apply(backend: &RocksBackend, run: &dyn Run, through: Version, epo
     // 3. The rows, all at once, before the mark that says they are there.
     backend.versions_options.adapt(db, path)?;
     let mut rows = Ingestion::new(backend, VERSIONS);
-    let (mut row_key, mut tagged) = (Vec::new(), Vec::new());
     let mut witness = None;
     for row in run.rows() {
         witness.get_or_insert_with(|| Witness { version: row.version, key: row.key.to_vec() });
-        row_key.clear();
-        push_row_key(&mut row_key, row.key, row.version);
-        encode_value(&mut tagged, row.value);
-        rows.put(&row_key, &tagged)?;
+        rows.put_row(row)?;
     }
     applied.rows = rows.entries();
     applied.bytes += rows.ingest()?;

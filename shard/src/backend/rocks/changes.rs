@@ -81,6 +81,8 @@ fn push_row(
         // Changes are written before their rows and deleted after them: a flush or a retraction is under way, or was cut short and
         // will be made again.
         _ if version > backend.meta.mark().min(backend.retracted_to.load(Ordering::Acquire)) => Ok(false),
+        // The same in the midst of a pruning; whoever reads so far back learns from the floor that it is too late.
+        _ if version <= backend.pruned_to.load(Ordering::Acquire) => Ok(false),
         _ => Err(backend.broken("row of a change: it is missing")),
     }
 }

@@ -2,8 +2,11 @@
 
 use super::RocksBackend;
 use super::error::{classify, classify_io};
-use super::layout::{ingest_dir, ingest_file};
+use super::layout::{VERSIONS, ingest_dir, ingest_file};
+use super::presence::Additions;
+use super::row::{encode_value, push_row_key};
 use crate::Result;
+use crate::backend::RowRef;
 use rocksdb::{IngestExternalFileOptions, Options, SstFileWriter};
 use std::fs;
 use std::io;
@@ -33,6 +36,9 @@ pub(super) struct Ingestion<'a> {
     family: &'static str,
     options: &'a Options,
     writer: Option<SstFileWriter<'a>>,
+    present: Option<Additions<'a>>,
+    /// Room for a row's key and tagged value.
+    row: (Vec<u8>, Vec<u8>),
     files: Vec<PathBuf>,
     entries: u64,
     bytes: u64,
@@ -51,10 +57,33 @@ impl Drop for Ingestion<'_> {
 impl<'a> Ingestion<'a> {
     pub(super) fn new(backend: &'a RocksBackend, family: &'static str) -> Self {
         let options = backend.family_options(family);
-        Ingestion { backend, family, options, writer: None, files: Vec::new(), entries: 0, bytes: 0 }
+        Ingestion {
+            backend,
+            family,
+            options,
+            writer: None,
+            present: None,
+            row: Default::default(),
+            files: Vec::new(),
+            entries: 0,
+            bytes: 0,
+        }
     }
 
-    /// Adds an entry. Keys rise.
+    /// Adds a row. Row keys rise.
+    pub(super) fn put_row(&mut self, row: RowRef<'_>) -> Result<()> {
+        debug_assert_eq!(self.family, VERSIONS);
+        self.present.get_or_insert_with(|| self.backend.presence.additions()).add(row.key);
+        let (mut row_key, mut tagged) = std::mem::take(&mut self.row);
+        row_key.clear();
+        push_row_key(&mut row_key, row.key, row.version);
+        encode_value(&mut tagged, row.value);
+        let added = self.put(&row_key, &tagged);
+        self.row = (row_key, tagged);
+        added
+    }
+
+    /// Adds an entry, which is no row: those are [`Ingestion::put_row`]'s. Keys rise.
     pub(super) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let path = &self.backend.path;
         self.writer()?.put(key, value).map_err(|e| classify(path, &e))?;
@@ -68,11 +97,22 @@ impl<'a> Ingestion<'a> {
         self.added()
     }
 
+    /// Adds the deletion of all entries from `begin` to before `end`.
+    pub(super) fn delete_range(&mut self, begin: &[u8], end: &[u8]) -> Result<()> {
+        let path = &self.backend.path;
+        self.writer()?.delete_range(begin, end).map_err(|e| classify(path, &e))?;
+        self.added()
+    }
+
     /// Makes everything added visible and durable at once. Returns the bytes of the files.
     pub(super) fn ingest(mut self) -> Result<u64> {
         self.end_file()?;
         if self.files.is_empty() {
             return Ok(0);
+        }
+        // Before the rows can be seen.
+        if let Some(present) = &mut self.present {
+            present.finish();
         }
         let RocksBackend { db, path, .. } = self.backend;
         let mut options = IngestExternalFileOptions::default();

@@ -17,6 +17,8 @@ const IDLE_MAX: usize = 32;
 pub(super) enum Purpose {
     /// Finding one key in `versions`: a seek asks the bloom filters, and no entry of another key is ever seen.
     Points,
+    /// The same for keys that nobody is likely to ask for again soon: what it reads pushes nothing out of the cache.
+    PassingPoints,
     /// Walking over `versions` in order.
     Rows,
     /// Walking over `changes` in order.
@@ -89,6 +91,11 @@ impl IteratorPool {
             let family = match self.purpose {
                 Purpose::Points => {
                     options.set_prefix_same_as_start(true);
+                    VERSIONS
+                }
+                Purpose::PassingPoints => {
+                    options.set_prefix_same_as_start(true);
+                    options.fill_cache(false);
                     VERSIONS
                 }
                 Purpose::Rows => {

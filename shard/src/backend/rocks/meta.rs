@@ -78,11 +78,7 @@ impl Meta {
                     return Err(Error::Foreign { path: path.into(), what: identity.difference(&found) });
                 }
             }
-            None if create => {
-                write(db, path, IDENTITY_KEY, &identity.encode())?;
-                // From the log into a file with a checksum, which the manifest names: it stays when the log is lost.
-                db.flush().map_err(|e| classify(path, &e))?;
-            }
+            None if create => rename(db, path, identity)?,
             None => {
                 return Err(Error::Foreign {
                     path: path.into(),
@@ -119,6 +115,11 @@ impl Meta {
         self.set_mark(db, path, self.mark(), witness)
     }
 
+    /// Forgets the witness, durably: its row is about to go.
+    pub(super) fn release_witness(&self, db: &DB, path: &Path) -> Result<()> {
+        self.set_mark(db, path, self.mark(), None)
+    }
+
     fn set_mark(&self, db: &DB, path: &Path, mark: Version, witness: Option<Witness>) -> Result<()> {
         let mut current = self.witness.lock();
         if mark != self.mark() || witness != *current {
@@ -146,6 +147,13 @@ impl Meta {
         }
         Ok(())
     }
+}
+
+/// Writes the identity, in place of any other.
+pub(super) fn rename(db: &DB, path: &Path, identity: &Identity) -> Result<()> {
+    write(db, path, IDENTITY_KEY, &identity.encode())?;
+    // From the log into a file with a checksum, which the manifest names: it stays when the log is lost.
+    db.flush().map_err(|e| classify(path, &e))
 }
 
 fn damaged(path: &Path, what: &str) -> Error {

@@ -9,13 +9,16 @@ use super::layout::VERSIONS;
 use super::options::RocksOptions;
 use super::shared::RocksShared;
 use crate::Result;
-use rocksdb::properties::TOTAL_SST_FILES_SIZE;
+use rocksdb::properties::{ESTIMATE_NUM_KEYS, TOTAL_SST_FILES_SIZE};
 use rocksdb::{BlockBasedIndexType, BlockBasedOptions, BlockBasedTablePinningTier as Pin, DB, Options};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes of tables for each byte of their indexes and filters: with 10 bits a key, 2% of rows of 130 bytes.
-const TABLE_BYTES_PER_METADATA_BYTE: u64 = 50;
+/// Bytes of tables for each byte of their indexes: one entry of about 40 bytes for each block of 4 KiB.
+const TABLE_BYTES_PER_INDEX_BYTE: u64 = 100;
+
+/// Bytes of tables for each byte of their filters, where the number of rows is not known yet: 10 bits for each row of 125 bytes.
+const TABLE_BYTES_PER_FILTER_BYTE: u64 = 100;
 
 /// The part of the block cache that whole indexes and filters, which are pinned there, may take.
 const CACHE_PARTS: u64 = 2;
@@ -54,7 +57,8 @@ pub(super) struct VersionsOptions {
     whole: Options,
     partitioned: Options,
     is_partitioned: AtomicBool,
-    /// Bytes of tables up to which their indexes and filters stay whole.
+    filter_bits_per_row: u64,
+    /// Bytes of indexes and filters up to which they stay whole.
     whole_bytes_max: u64,
 }
 
@@ -66,11 +70,14 @@ impl VersionsOptions {
         options: &RocksOptions,
         shared: &RocksShared,
     ) -> std::io::Result<Self> {
-        let whole_bytes_max = shared.cache_share_bytes / CACHE_PARTS * TABLE_BYTES_PER_METADATA_BYTE;
+        let whole_bytes_max = shared.cache_share_bytes / CACHE_PARTS;
+        let tables = table_bytes(path)?;
+        let metadata = tables / TABLE_BYTES_PER_INDEX_BYTE + tables / TABLE_BYTES_PER_FILTER_BYTE;
         Ok(VersionsOptions {
             whole: shared.versions_family(instance, options, Metadata::Whole),
             partitioned: shared.versions_family(instance, options, Metadata::Partitioned),
-            is_partitioned: AtomicBool::new(table_bytes(path)? > whole_bytes_max),
+            is_partitioned: AtomicBool::new(metadata > whole_bytes_max),
+            filter_bits_per_row: u64::from(options.bloom_filter_bits_per_key),
             whole_bytes_max,
         })
     }
@@ -79,11 +86,16 @@ impl VersionsOptions {
         if self.is_partitioned.load(Ordering::Relaxed) { &self.partitioned } else { &self.whole }
     }
 
-    /// Looks whether the tables have outgrown the cache, before new ones are written.
+    /// Looks whether the tables have outgrown the cache, before new ones are written. Of tiny rows, the filters are a tenth of the tables.
     pub(super) fn adapt(&self, db: &DB, path: &Path) -> Result<()> {
+        if self.is_partitioned.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let family = super::family(db, VERSIONS);
-        let bytes = db.property_int_value_cf(family, TOTAL_SST_FILES_SIZE).map_err(|e| classify(path, &e))?;
-        if bytes.unwrap_or_default() > self.whole_bytes_max && !self.is_partitioned.load(Ordering::Relaxed) {
+        let property = |name| db.property_int_value_cf(family, name).map_err(|e| classify(path, &e));
+        let tables = property(TOTAL_SST_FILES_SIZE)?.unwrap_or_default();
+        let filters = property(ESTIMATE_NUM_KEYS)?.unwrap_or_default() * self.filter_bits_per_row / 8;
+        if tables / TABLE_BYTES_PER_INDEX_BYTE + filters > self.whole_bytes_max {
             db.set_options_cf(family, &[PARTITIONED]).map_err(|e| classify(path, &e))?;
             self.is_partitioned.store(true, Ordering::Relaxed);
         }

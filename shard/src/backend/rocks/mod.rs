@@ -17,6 +17,7 @@ macro_rules! failpoint {
 mod apply;
 mod change_part;
 mod changes;
+mod checkpoint;
 mod error;
 mod file_checksum;
 mod ingest;
@@ -26,7 +27,11 @@ mod meta;
 mod metadata;
 mod open;
 mod options;
+mod presence;
+mod prune;
 mod read;
+mod reclaim;
+mod repair;
 mod retract;
 mod row;
 mod scan;
@@ -38,13 +43,17 @@ pub use meta::Identity;
 pub use options::{Compression, OptionError, RocksOptions};
 pub use shared::RocksShared;
 
-use crate::backend::{Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, Row, RowRef, Run};
+use crate::backend::{
+    Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
+};
 use crate::{Error, KeyRange, Order, Result, Version};
 use iterators::IteratorPool;
 use meta::Meta;
 use metadata::VersionsOptions;
+use presence::Presence;
 use rocksdb::{ColumnFamily, DB, Options, WaitForCompactOptions};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -52,11 +61,17 @@ use std::sync::atomic::AtomicU64;
 /// One RocksDB instance below one shard.
 pub struct RocksBackend {
     path: PathBuf,
+    /// Before `db`: its thread reads there.
+    presence: Presence,
     db: Arc<DB>,
     meta: Meta,
     /// The lowest version to which anything was retracted since opening: the rows of higher ones may be gone before their changes.
     retracted_to: AtomicU64,
+    /// The highest floor to which anything was pruned since opening: rows up to there may be gone before their changes.
+    pruned_to: AtomicU64,
+    reclaim: reclaim::Reclaim,
     points: IteratorPool,
+    passing: IteratorPool,
     rows: IteratorPool,
     changes: IteratorPool,
     /// What RocksDB counts up whenever the files that a new iterator would see change, as last looked at.
@@ -91,6 +106,25 @@ impl RocksBackend {
         open::open(path, identity, options, shared, open::Mode::Open)
     }
 
+    /// Makes the instance at `path`, which is `from` and nobody has open, say that it is `to`: a copy that becomes a part of another store. If
+    /// it is cut short, the instance is either.
+    pub fn rename(
+        path: &Path,
+        from: &Identity,
+        to: &Identity,
+        options: &RocksOptions,
+        shared: &RocksShared,
+    ) -> Result<()> {
+        let backend = open::open(path, from, options, shared, open::Mode::Open)?;
+        meta::rename(&backend.db, path, to)
+    }
+
+    /// Runs RocksDB's own repair on the instance at `path`, a copy that nobody has open, and refuses what that has made unless nothing is known to be lost.
+    /// Whether the rest is right, only [`Backend::verify`] tells.
+    pub fn repair(path: &Path, options: &RocksOptions, shared: &RocksShared) -> Result<()> {
+        repair::repair(path, &shared.instance(options))
+    }
+
     /// The instance's directory.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -118,7 +152,7 @@ impl RocksBackend {
 
     /// No read that begins from now on sees less than what is on disk now.
     fn renew_iterators(&self) {
-        for pool in [&self.points, &self.rows, &self.changes] {
+        for pool in [&self.points, &self.passing, &self.rows, &self.changes] {
             pool.renew();
         }
     }
@@ -159,12 +193,38 @@ impl Backend for RocksBackend {
         retract::retract(self, keep, epoch)
     }
 
+    fn prunable(
+        &self,
+        floor: Version,
+        cursor: &mut PruneCursor,
+        changes_max: usize,
+        slice: &mut PruneSlice,
+    ) -> Result<()> {
+        prune::prunable(self, floor, cursor, changes_max, slice)
+    }
+
+    fn remove(&self, slice: &PruneSlice, epoch: u64) -> Result<()> {
+        prune::remove(self, slice, epoch)
+    }
+
+    fn reclaim(&self) -> Result<()> {
+        reclaim::reclaim(self)
+    }
+
+    fn newest_changes(&self, after: Version, visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()> {
+        prune::newest_changes(self, after, visit)
+    }
+
     fn verify(
         &self,
         row: &mut dyn FnMut(RowRef<'_>) -> Result<()>,
         change: &mut dyn FnMut(Version, &[u8]) -> Result<()>,
     ) -> Result<()> {
         verify::verify(self, row, change)
+    }
+
+    fn checkpoint(&self, target: &Path) -> Result<()> {
+        checkpoint::checkpoint(self, target)
     }
 
     fn stats(&self) -> BackendStats {

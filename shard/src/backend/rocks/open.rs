@@ -9,6 +9,7 @@ use super::layout::{CHANGES, META, VERSIONS, current_file};
 use super::meta::{Identity, Meta, Witness};
 use super::metadata::VersionsOptions;
 use super::options::RocksOptions;
+use super::presence::Presence;
 use super::read;
 use super::shared::RocksShared;
 use crate::{Error, Result};
@@ -55,16 +56,22 @@ pub(super) fn open(
     ];
     let db = DB::open_cf_descriptors(&instance_options, path, families).map_err(|e| classify(path, &e))?;
     let db = Arc::new(db);
+    versions_options.adapt(&db, path)?;
     let meta = Meta::open(&db, path, identity, mode == Mode::Create)?;
     ingest::prepare_dir(path)?;
+    let presence = Presence::open(&db, shared);
     let pool = |purpose| IteratorPool::new(&db, path.into(), purpose);
     let backend = RocksBackend {
+        presence,
         points: pool(Purpose::Points),
+        passing: pool(Purpose::PassingPoints),
         rows: pool(Purpose::Rows),
         changes: pool(Purpose::Changes),
         super_versions: AtomicU64::new(0),
         meta,
         retracted_to: AtomicU64::new(u64::MAX),
+        pruned_to: AtomicU64::new(0),
+        reclaim: super::reclaim::Reclaim::default(),
         next_file: AtomicU64::new(0),
         target_file_size: options.target_file_size_base,
         versions_options,
@@ -105,7 +112,7 @@ fn create_dir(path: &Path) -> std::io::Result<()> {
 /// Refuses a directory that holds no instance, or one of another making: before anything in it is opened for writing.
 fn check_families(path: &Path, options: &Options, mode: Mode) -> Result<()> {
     let foreign = |what: String| Err(Error::Foreign { path: path.into(), what });
-    if !current_file(path).exists() {
+    if !current_file(path).try_exists().map_err(|e| classify_io(path, &e))? {
         return match mode {
             Mode::Create => Ok(()),
             Mode::Open if holds_tables(path) => {

@@ -6,6 +6,9 @@ use crate::backend::Row;
 use crate::{Result, Version};
 
 pub(super) fn get(backend: &RocksBackend, key: &[u8], at: Version) -> Result<Option<Row>> {
+    if !backend.presence.may_hold(key) {
+        return Ok(None);
+    }
     let mut iterator = backend.points.lease();
     iterator.seek(|target| push_row_key(target, key, at));
     let Some((row_key, tagged)) = iterator.entry()? else { return Ok(None) };

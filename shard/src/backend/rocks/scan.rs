@@ -19,6 +19,7 @@ pub(super) fn scan(
     page: &mut Page,
 ) -> Result<()> {
     page.clear();
+    page.reserve(limit);
     if range.is_empty() {
         page.finished = true;
         return Ok(());
@@ -49,53 +50,42 @@ impl Scan<'_> {
             Bound::Excluded(start) => self.iterator.seek(|target| push_end(target, start)),
             Bound::Unbounded => self.iterator.seek_to_first(),
         }
-        while self.take_key()? && !self.range.ends_before(&self.key) {
-            if self.walk_to_newest_at()? {
-                let row = self.row()?.ok_or_else(|| self.backend.broken("order of rows"))?;
-                page.push(RowRef { key: &self.key, ..row });
+        // Every row is looked at once: each look is three calls into C.
+        let (mut steps, mut found) = (0, false);
+        while let Some((row_key, tagged)) = self.iterator.entry()? {
+            let (prefix, version) = split_row_key(row_key).ok_or_else(|| self.backend.broken("row"))?;
+            if prefix != self.prefix {
+                decode_prefix(prefix, &mut self.key).ok_or_else(|| self.backend.broken("row"))?;
+                if self.range.ends_before(&self.key) {
+                    break;
+                }
+                self.prefix.clear();
+                self.prefix.extend_from_slice(prefix);
+                (steps, found) = (0, false);
+            }
+            if !found && version <= self.at {
+                let value = decode_value(tagged).ok_or_else(|| self.backend.broken("row"))?;
+                page.push(RowRef { key: &self.key, version, value });
                 if self.is_full(page) {
                     return Ok(());
                 }
-                self.walk_past_key()?;
+                found = true;
+            }
+            steps += 1;
+            match (steps < STEPS_MAX, found) {
+                (true, _) => self.iterator.next(),
+                (false, true) => self.seek_past_key(),
+                (false, false) => self.seek_newest_at(),
             }
         }
         page.finished = true;
         Ok(())
     }
 
-    /// Steps from a key's newest row to the newest at the scan's version; false if it has none, and the iterator then stands
-    /// behind the key.
-    fn walk_to_newest_at(&mut self) -> Result<bool> {
-        let mut steps = 0;
-        loop {
-            match self.row()? {
-                Some(row) if row.key == self.prefix => {
-                    if row.version <= self.at {
-                        return Ok(true);
-                    }
-                }
-                _ => return Ok(false),
-            }
-            if steps < STEPS_MAX {
-                self.iterator.next();
-            } else {
-                self.seek_newest_at();
-            }
-            steps += 1;
-        }
-    }
-
-    fn walk_past_key(&mut self) -> Result<()> {
-        for _ in 0..STEPS_MAX {
-            self.iterator.next();
-            match self.row()? {
-                Some(row) if row.key == self.prefix => {}
-                _ => return Ok(()),
-            }
-        }
+    fn seek_past_key(&mut self) {
         end_of_prefix(&mut self.prefix);
-        self.iterator.seek(|target| target.extend_from_slice(&self.prefix));
-        Ok(())
+        let prefix = &self.prefix;
+        self.iterator.seek(|target| target.extend_from_slice(prefix));
     }
 
     fn descending(mut self, page: &mut Page) -> Result<()> {

@@ -4,11 +4,13 @@ use super::error::classify;
 use super::layout::PREFIX_EXTRACTOR;
 use super::metadata::Metadata;
 use super::options::RocksOptions;
+use super::presence;
 use super::row::split_row_key;
 use crate::Result;
 use rocksdb::{BlockBasedOptions, Cache, ChecksumType, DBRecoveryMode, Env, LogLevel, Options, SliceTransform};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Open files that a shard needs to work at all, however many share the budget.
 const OPEN_FILES_PER_SHARD_MIN: u32 = 32;
@@ -41,6 +43,8 @@ pub struct RocksShared {
     cache: Cache,
     /// What each instance has of the block cache, if all use it alike.
     pub(super) cache_share_bytes: u64,
+    /// Taken by the instance that reads its rows to fill its filter.
+    pub(super) presence_turn: Arc<presence::Turn>,
 }
 
 impl fmt::Debug for RocksShared {
@@ -60,7 +64,8 @@ impl RocksShared {
         env.set_low_priority_background_threads(jobs);
         env.set_high_priority_background_threads(1);
 
-        let cache_share_bytes = options.block_cache_size / shards.max(1) as u64;
+        let block_cache_bytes = options.block_cache_size - options.block_cache_size / presence::CACHE_PARTS;
+        let cache_share_bytes = block_cache_bytes / shards.max(1) as u64;
         let shards = u32::try_from(shards.max(1)).unwrap_or(u32::MAX);
         let open_files = (options.max_open_files / shards).max(OPEN_FILES_PER_SHARD_MIN);
 
@@ -90,8 +95,8 @@ impl RocksShared {
             const FAIRNESS: i32 = 10;
             base.set_ratelimiter(i64::try_from(rate).unwrap_or(i64::MAX), REFILL_PERIOD_US, FAIRNESS);
         }
-        let cache = Cache::new_hyper_clock_cache(options.block_cache_size as usize, 0);
-        Ok(RocksShared { base, cache, cache_share_bytes })
+        let cache = Cache::new_hyper_clock_cache(block_cache_bytes as usize, 0);
+        Ok(RocksShared { base, cache, cache_share_bytes, presence_turn: Arc::default() })
     }
 
     /// Bytes that the block cache holds now.

@@ -1,18 +1,25 @@
-//! One tuned RocksDB under measurement. It keeps no versions.
+//! One tuned RocksDB under measurement: plain, with transactions, or with versions in its keys.
 
 mod client;
 mod options;
+mod stalls;
+mod versioned;
 
-use super::store::{Client, Reader, Store, Writes};
-use crate::args::BenchOptions;
-use anyhow::bail;
-use client::TransactionClient;
-use rocksdb::{DB, OptimisticTransactionDB, WaitForCompactOptions, WriteBatchWithTransaction, WriteOptions};
+pub(super) use versioned::Versioned;
+
+use super::store::{Client, Found, Reader, Store, Writes};
+use crate::args::{BenchOptions, DurabilityArg};
+use client::{PlainClient, TransactionClient};
+use rocksdb::{
+    DB, DBAccess, DBRawIteratorWithThreadMode, OptimisticTransactionDB, WaitForCompactOptions,
+    WriteBatchWithTransaction, WriteOptions,
+};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) struct Rocks {
     engine: Engine,
+    bench: BenchOptions,
     configuration: Vec<(&'static str, String)>,
 }
 
@@ -23,53 +30,48 @@ enum Engine {
 }
 
 impl Rocks {
-    /// For blocks and reads.
+    /// For blocks, reads and single writes.
     pub(super) fn plain(bench: &BenchOptions, dir: &Path) -> anyhow::Result<Self> {
-        let engine = Engine::Plain(DB::open(&options::options(bench), dir)?);
-        Ok(Rocks { engine, configuration: options::describe(bench) })
+        let engine = Engine::Plain(DB::open(&options::options(bench, options::Filter::WholeKeys), dir)?);
+        Ok(Rocks { engine, bench: bench.clone(), configuration: options::describe(bench) })
     }
 
     /// For transactions: optimistic ones, as Shingle's are.
     pub(super) fn transactional(bench: &BenchOptions, dir: &Path) -> anyhow::Result<Self> {
-        let engine = Engine::Transactional(OptimisticTransactionDB::open(&options::options(bench), dir)?);
+        let options = options::options(bench, options::Filter::WholeKeys);
+        let engine = Engine::Transactional(OptimisticTransactionDB::open(&options, dir)?);
         let mut configuration = options::describe(bench);
         configuration.push(("transactions", "optimistic, each waited for".to_owned()));
-        Ok(Rocks { engine, configuration })
+        Ok(Rocks { engine, bench: bench.clone(), configuration })
     }
 }
 
 impl Store for Rocks {
-    fn name(&self) -> &'static str {
-        "rocksdb"
-    }
-
     fn configuration(&self) -> Vec<(&'static str, String)> {
         self.configuration.clone()
     }
 
     fn commit_block(&self, _height: u64, fill: &mut dyn FnMut(&mut dyn Writes)) -> anyhow::Result<()> {
         match &self.engine {
-            Engine::Plain(db) => db.write_opt(filled(fill), &durable())?,
-            Engine::Transactional(db) => db.write_opt(filled(fill), &durable())?,
+            Engine::Plain(db) => db.write_opt(filled(fill), &durable(&self.bench))?,
+            Engine::Transactional(db) => db.write_opt(filled(fill), &durable(&self.bench))?,
         }
         Ok(())
     }
 
     fn settle(&self) -> anyhow::Result<Instant> {
-        let mut options = WaitForCompactOptions::default();
-        options.set_flush(true);
         match &self.engine {
-            Engine::Plain(db) => db.wait_for_compact(&options)?,
-            Engine::Transactional(db) => db.wait_for_compact(&options)?,
+            Engine::Plain(db) => db.wait_for_compact(&settle())?,
+            Engine::Transactional(db) => db.wait_for_compact(&settle())?,
         }
         Ok(Instant::now())
     }
 
     fn reader(&self) -> anyhow::Result<Box<dyn Reader + '_>> {
-        match &self.engine {
-            Engine::Plain(db) => Ok(Box::new(db)),
-            Engine::Transactional(_) => bail!("reads are measured on a plain RocksDB"),
-        }
+        Ok(match &self.engine {
+            Engine::Plain(db) => Box::new(db),
+            Engine::Transactional(db) => Box::new(db),
+        })
     }
 
     fn reader_at(&self, _height: u64) -> anyhow::Result<Option<Box<dyn Reader + '_>>> {
@@ -77,16 +79,39 @@ impl Store for Rocks {
     }
 
     fn client(&self, _in_flight: usize) -> anyhow::Result<Box<dyn Client + '_>> {
-        match &self.engine {
-            Engine::Plain(_) => bail!("a plain RocksDB has no transactions"),
-            Engine::Transactional(db) => Ok(Box::new(TransactionClient::new(db, durable())?)),
-        }
+        let durable = durable(&self.bench);
+        Ok(match &self.engine {
+            Engine::Plain(db) => Box::new(PlainClient { db, durable }),
+            Engine::Transactional(db) => Box::new(TransactionClient { db, durable }),
+        })
+    }
+
+    fn stalled(&self) -> Option<Duration> {
+        let stats = match &self.engine {
+            Engine::Plain(db) => db.property_value(stalls::PROPERTY),
+            Engine::Transactional(db) => db.property_value(stalls::PROPERTY),
+        };
+        stalls::stalled(&stats.ok()??)
     }
 }
 
 impl Reader for &DB {
-    fn get(&mut self, key: &[u8]) -> anyhow::Result<Option<usize>> {
-        Ok(self.get_pinned(key)?.map(|value| value.len()))
+    fn get(&mut self, key: &[u8]) -> anyhow::Result<Option<Found>> {
+        Ok(self.get_pinned(key)?.map(|value| Found::of(&value)))
+    }
+
+    fn scan(&mut self, from: &[u8], limit: usize, each: &mut dyn FnMut(&[u8], &[u8])) -> anyhow::Result<()> {
+        scan(self.raw_iterator(), from, limit, each)
+    }
+}
+
+impl Reader for &OptimisticTransactionDB {
+    fn get(&mut self, key: &[u8]) -> anyhow::Result<Option<Found>> {
+        Ok(self.get_pinned(key)?.map(|value| Found::of(&value)))
+    }
+
+    fn scan(&mut self, from: &[u8], limit: usize, each: &mut dyn FnMut(&[u8], &[u8])) -> anyhow::Result<()> {
+        scan(self.raw_iterator(), from, limit, each)
     }
 }
 
@@ -102,9 +127,37 @@ fn filled<const TRANSACTION: bool>(fill: &mut dyn FnMut(&mut dyn Writes)) -> Wri
     batch
 }
 
-/// Every write is in the log and synced before it is acknowledged.
-fn durable() -> WriteOptions {
+/// Every write is in the log before it is acknowledged, and synced if it is to be.
+fn durable(bench: &BenchOptions) -> WriteOptions {
     let mut options = WriteOptions::default();
-    options.set_sync(true);
+    options.set_sync(bench.durability == DurabilityArg::Sync);
     options
+}
+
+/// Flush, then wait for all compaction.
+fn settle() -> WaitForCompactOptions {
+    let mut options = WaitForCompactOptions::default();
+    options.set_flush(true);
+    options
+}
+
+/// Up to `limit` rows from `from` on.
+fn scan<D: DBAccess>(
+    mut rows: DBRawIteratorWithThreadMode<'_, D>,
+    from: &[u8],
+    limit: usize,
+    each: &mut dyn FnMut(&[u8], &[u8]),
+) -> anyhow::Result<()> {
+    rows.seek(from);
+    let mut seen = 0;
+    while seen < limit
+        && let Some((key, value)) = rows.item()
+    {
+        each(key, value);
+        seen += 1;
+        if seen < limit {
+            rows.next();
+        }
+    }
+    Ok(rows.status()?)
 }

@@ -1,6 +1,6 @@
 //! RocksDB as its guide (wiki: "Setup Options and Basic Tuning", "RocksDB Tuning Guide") advises for durable updates and point reads.
 
-use crate::args::BenchOptions;
+use crate::args::{BenchOptions, DurabilityArg};
 use crate::bench::shingle::WRITE_BUFFERS;
 use crate::units;
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DataBlockIndexType, Options};
@@ -17,7 +17,14 @@ const BYTES_PER_SYNC: u64 = 1 << 20;
 /// Level 1 is as large as level 0 when its compaction begins: four flushed memtables.
 const LEVEL0_TRIGGER: i32 = 4;
 
-pub(super) fn options(bench: &BenchOptions) -> Options {
+/// What bloom filters are built over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filter {
+    WholeKeys,
+    Prefix,
+}
+
+pub(super) fn options(bench: &BenchOptions, filter: Filter) -> Options {
     let write_buffer_bytes = bench.memtables / u64::from(WRITE_BUFFERS);
     let mut options = Options::default();
     options.create_if_missing(true);
@@ -36,6 +43,7 @@ pub(super) fn options(bench: &BenchOptions) -> Options {
     table.set_block_cache(&Cache::new_lru_cache(bench.cache as usize));
     table.set_block_size(BLOCK_BYTES);
     table.set_bloom_filter(BLOOM_BITS, false);
+    table.set_whole_key_filtering(filter == Filter::WholeKeys);
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
@@ -58,7 +66,14 @@ pub(super) fn describe(bench: &BenchOptions) -> Vec<(&'static str, String)> {
         ("bloom filter", format!("{BLOOM_BITS} bits per key")),
         ("compression", "lz4".to_owned()),
         ("blocks", format!("{} with hash index", units::bytes(BLOCK_BYTES as u64))),
-        ("writes", "WriteBatch, log synced, pipelined".to_owned()),
+        (
+            "writes",
+            match bench.durability {
+                DurabilityArg::Sync => "WriteBatch, log synced, pipelined",
+                DurabilityArg::Buffered => "WriteBatch, log not synced, pipelined",
+            }
+            .to_owned(),
+        ),
         (
             "compaction",
             format!(

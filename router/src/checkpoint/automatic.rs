@@ -1,0 +1,129 @@
+//! Checkpoints by the number of blocks, and the figures of all.
+
+use super::create::Named;
+use super::list::Checkpoint;
+use crate::commit::Group;
+use crate::core::Core;
+use crate::{Error, Result};
+use parking_lot::{Condvar, Mutex};
+use shingle_shard::Version;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How long a checkpoint that failed rests before it is tried again: its cause, a full disk mostly, needs somebody's hand.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// Figures of the checkpoints made since the store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CheckpointStats {
+    /// Checkpoints made.
+    pub made: u64,
+    /// Checkpoints that failed.
+    pub failed: u64,
+    /// How long the last one took, in milliseconds.
+    pub last_duration_ms: u64,
+    /// The version of the last one.
+    pub last_version: Option<Version>,
+    /// When it was made, in milliseconds since 1970.
+    pub last_created_ms: Option<u64>,
+    /// Why the last one that was tried failed; `None`: it did not.
+    pub last_failure: Option<String>,
+}
+
+/// What the making of checkpoints shares.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpoints {
+    /// One at a time is made or deleted. Taken before the flusher's lock.
+    pub(super) making: Mutex<()>,
+    stats: Mutex<CheckpointStats>,
+    /// Blocks sealed since the last automatic checkpoint.
+    blocks_since: AtomicU64,
+    /// A block was sealed since the store was opened: who opens it to read makes no checkpoint.
+    sealed: AtomicBool,
+    stop: AtomicBool,
+    sleeping: Mutex<()>,
+    /// With the lock of `sleeping`: enough blocks are sealed, or the store closes.
+    wake: Condvar,
+}
+
+impl Checkpoints {
+    pub(crate) fn stats(&self) -> CheckpointStats {
+        self.stats.lock().clone()
+    }
+
+    pub(super) fn note(&self, took: Duration, made: &Result<Checkpoint>) {
+        let mut stats = self.stats.lock();
+        stats.last_failure = made.as_ref().err().map(Error::to_string);
+        match made {
+            Ok(checkpoint) => {
+                stats.made += 1;
+                stats.last_duration_ms = took.as_millis() as u64;
+                (stats.last_version, stats.last_created_ms) = (Some(checkpoint.version), Some(checkpoint.created_ms));
+            }
+            Err(_) => stats.failed += 1,
+        }
+    }
+
+    /// Counts the blocks of an applied group.
+    pub(crate) fn applied(&self, core: &Core, group: &Group) {
+        let Some(interval) = core.options.checkpoint_interval else { return };
+        let blocks = group.iter().filter(|commit| commit.block.is_some()).count() as u64;
+        if blocks == 0 {
+            return;
+        }
+        let before = self.blocks_since.fetch_add(blocks, Ordering::Relaxed);
+        self.sealed.store(true, Ordering::Relaxed);
+        if before + blocks >= interval {
+            let _not_between_look_and_sleep = self.sleeping.lock();
+            self.wake.notify_one();
+        }
+    }
+
+    /// Ends the thread, and a checkpoint that it is making.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _not_between_look_and_sleep = self.sleeping.lock();
+        self.wake.notify_all();
+    }
+
+    /// The thread of automatic checkpoints.
+    pub(crate) fn run(core: &Arc<Core>) {
+        let this = &core.checkpoints;
+        let Some(interval) = core.options.checkpoint_interval else { return };
+        this.blocks_since.fetch_add(core.blocks_since_automatic(), Ordering::Relaxed);
+        let stops = || this.stop.load(Ordering::Relaxed);
+        while !stops() {
+            let due = || this.sealed.load(Ordering::Relaxed) && this.blocks_since.load(Ordering::Relaxed) >= interval;
+            let mut sleeping = this.sleeping.lock();
+            this.wake.wait_while(&mut sleeping, |()| !stops() && !due());
+            drop(sleeping);
+            if !stops() && core.make_automatic().is_err() {
+                let mut sleeping = this.sleeping.lock();
+                this.wake.wait_while_for(&mut sleeping, |()| !stops(), RETRY);
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Blocks above the newest automatic checkpoint, when the store is opened.
+    fn blocks_since_automatic(&self) -> u64 {
+        let made = self.list_checkpoints().unwrap_or_default();
+        let newest = made.iter().rfind(|checkpoint| checkpoint.automatic).and_then(|checkpoint| checkpoint.block);
+        let first = newest.map_or(0, |block| block.height.saturating_add(1));
+        self.blocks.read().range(first..).len() as u64
+    }
+
+    /// Makes a checkpoint, then deletes those that are too many. A failure is in the figures.
+    fn make_automatic(self: &Arc<Self>) -> Result<()> {
+        let this = &self.checkpoints;
+        let counted = this.blocks_since.load(Ordering::Relaxed);
+        self.make_checkpoint(Named::Automatic, &|_| {}, &this.stop)?;
+        this.blocks_since.fetch_sub(counted, Ordering::Relaxed);
+        let automatic: Vec<_> =
+            self.list_checkpoints()?.into_iter().filter(|checkpoint| checkpoint.automatic).collect();
+        let too_many = automatic.len().saturating_sub(self.options.checkpoints_kept);
+        automatic.iter().take(too_many).try_for_each(|checkpoint| self.delete_checkpoint(&checkpoint.name))
+    }
+}

@@ -1,0 +1,289 @@
+//! Making a checkpoint.
+
+use super::contents::{Digest, Work, digest};
+use super::list::{Checkpoint, remove};
+use super::manifest::{CheckpointManifest, FileEntry};
+use super::name::Name;
+use super::{CheckpointProgress, NEVER, list};
+use crate::blocks::{BlocksFile, SealedBlock};
+use crate::core::{Core, Disk};
+use crate::creating::Creating;
+use crate::layout::{CHECKPOINT_STORE, CheckpointLayout, FORMAT, Layout, part_beside, shard_name, store_id_text};
+use crate::log::{Log, LogOptions, Tail};
+use crate::manifest::Manifest;
+use crate::snapshot::{At, Snapshot};
+use crate::{Error, Result, durable};
+use rayon::prelude::*;
+use shingle_shard::{Shard, Version};
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The log of a checkpoint is short: a flush went before. Not less than what a log may have.
+pub(super) const LOG_SEGMENT_BYTES: u64 = 4 << 20;
+
+/// What a checkpoint is of, decided while flushes were held.
+struct Moment {
+    version: Version,
+    block: Option<SealedBlock>,
+    applied_through: Version,
+    store: Manifest,
+}
+
+/// How a checkpoint gets its name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Named<'a> {
+    ByHand(&'a Name),
+    Automatic,
+}
+
+impl Core {
+    /// Makes a checkpoint of the newest version. One at a time.
+    pub(crate) fn create_checkpoint(
+        self: &Arc<Self>,
+        name: &str,
+        progress: &(dyn Fn(CheckpointProgress) + Sync),
+    ) -> Result<Checkpoint> {
+        self.make_checkpoint(Named::ByHand(&Name::new(name)?), progress, &NEVER)
+    }
+
+    pub(super) fn make_checkpoint(
+        self: &Arc<Self>,
+        named: Named<'_>,
+        progress: &(dyn Fn(CheckpointProgress) + Sync),
+        stop: &AtomicBool,
+    ) -> Result<Checkpoint> {
+        let disk = self.disk.as_ref().ok_or(Error::InMemory { what: "make a checkpoint of" })?;
+        self.health.check()?;
+        let _one_at_a_time = self.checkpoints.making.lock();
+        let began = Instant::now();
+        let made = self.make_alone(disk, named, progress, stop);
+        self.checkpoints.note(began.elapsed(), &made);
+        made
+    }
+
+    fn make_alone(
+        self: &Arc<Self>,
+        disk: &Disk,
+        named: Named<'_>,
+        progress: &(dyn Fn(CheckpointProgress) + Sync),
+        stop: &AtomicBool,
+    ) -> Result<Checkpoint> {
+        list::remove_unfinished(&disk.dir)?;
+        // What is written now does not need to be in the checkpoint's log, where restoring would find it one commit at a time.
+        self.flush_all()?;
+        let name = match named {
+            Named::ByHand(name) => name.clone(),
+            Named::Automatic => Name::automatic(self.newest_block(), self.visible()),
+        };
+        let dir = Layout { dir: &disk.dir }.checkpoints().join(name.as_str());
+        if dir.try_exists().map_err(|error| Error::io("look for", &dir, error))? {
+            return Err(Error::CheckpointExists { name: name.as_str().to_owned() });
+        }
+        let automatic = matches!(named, Named::Automatic);
+        let made = self.fill(disk, &name, automatic, &dir, progress, stop);
+        if made.is_err() {
+            // What cannot be removed now goes with the next checkpoint, or the next opening.
+            let _removed_later = remove(&dir);
+        }
+        made
+    }
+
+    /// 1. The marker `CREATING` says which directories are made, before any is.
+    /// 2. With flushes held, the shards' files are linked, and the log and the block index copied, up to one version.
+    /// 3. Everything is hashed; commits, flushes and rollbacks go on meanwhile.
+    /// 4. The manifest makes it a checkpoint.
+    /// 5. The marker goes.
+    fn fill(
+        self: &Arc<Self>,
+        disk: &Disk,
+        name: &Name,
+        automatic: bool,
+        dir: &Path,
+        progress: &(dyn Fn(CheckpointProgress) + Sync),
+        stop: &AtomicBool,
+    ) -> Result<Checkpoint> {
+        let parts = parts(disk, name);
+        let marker = Layout { dir };
+        durable::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
+        Creating::of_dirs(&parts)?.store(&marker)?;
+        fail::fail_point!("checkpoint::after_marker");
+        let moment = self.copy_moment(disk, dir, &parts)?;
+        fail::fail_point!("checkpoint::before_hashes");
+        let manifest = CheckpointManifest {
+            format: FORMAT,
+            name: name.as_str().to_owned(),
+            automatic,
+            created_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64),
+            store_id: store_id_text(&moment.store.store_id),
+            version: moment.version,
+            block: moment.block,
+            applied_through: moment.applied_through,
+            files: hash_files(disk, dir, &parts, progress, stop)?,
+            parts,
+        };
+        fail::fail_point!("checkpoint::before_manifest");
+        manifest.store(dir)?;
+        fail::fail_point!("checkpoint::after_manifest");
+        Creating::remove(&marker)?;
+        Ok(Checkpoint::new(dir, &manifest))
+    }
+
+    /// The moment is a version that nothing flushed is above, and that stays the newest that can be flushed: no flush begins, and no rollback
+    /// changes a shard, until everything is copied. Commits go on, above it.
+    fn copy_moment(self: &Arc<Self>, disk: &Disk, dir: &Path, parts: &[PathBuf]) -> Result<Moment> {
+        let store_dir = CheckpointLayout { dir }.store();
+        durable::create_dir_all(&store_dir).map_err(|error| Error::io("create", &store_dir, error))?;
+        let _no_flush = self.flusher.exclude();
+        // Nothing that the version sees is pruned while it is copied, and the floor does not pass it.
+        let kept = loop {
+            let version = *self.boundary.lock();
+            self.wait_until_published(version)?;
+            match Snapshot::open(self, At::Version(version)) {
+                // The floor has just gone to a newer one.
+                Err(Error::Pruned { .. }) => {}
+                kept => break kept?,
+            }
+        };
+        let version = kept.version();
+        // As for a flush: what the log has not synced, nothing else must have.
+        self.sync()?;
+        self.persist_blocks(version)?;
+        // A rollback that comes later takes it from the index.
+        let block = self.blocks.read().at_or_below_version(version);
+        let applied_through = self.shards.all().iter().map(Shard::flushed_through).min().unwrap_or(0);
+        let link = |(shard, part): (&Shard, &PathBuf)| {
+            let above = part.parent().unwrap_or(dir);
+            durable::create_dir_all(above).map_err(|error| Error::io("create", above, error))?;
+            shard.backend().checkpoint(part)?;
+            durable::sync_name(part).map_err(|error| Error::io("sync", above, error))
+        };
+        let parts: Vec<_> = parts.iter().map(|part| dir.join(part)).collect();
+        self.workers.upkeep.run(|| self.shards.all().par_iter().zip(&parts).try_for_each(link))?;
+        fail::fail_point!("checkpoint::after_shards");
+        let store = self.copy_manifest(disk, &store_dir)?;
+        self.copy_blocks(disk, &store, &store_dir, version)?;
+        if let Some(log) = &self.log {
+            let tail = log.lock().tail(applied_through)?;
+            copy_log(&tail, &store, &store_dir, applied_through, version)?;
+        }
+        fail::fail_point!("checkpoint::after_log");
+        Ok(Moment { version, block, applied_through, store })
+    }
+
+    fn copy_manifest(&self, disk: &Disk, store_dir: &Path) -> Result<Manifest> {
+        let mut store = disk.manifest.lock().clone();
+        store.shards = (0..store.shards.len()).map(|shard| Path::new("shards").join(shard_name(shard))).collect();
+        store.log_dir = Layout { dir: Path::new("") }.log();
+        store.store(store_dir)?;
+        Ok(store)
+    }
+
+    fn copy_blocks(&self, disk: &Disk, store: &Manifest, store_dir: &Path, through: Version) -> Result<()> {
+        let mut entries = disk.blocks.lock().entries()?;
+        // A store that is closed meanwhile writes its newest blocks.
+        entries.retain(|entry| entry.version() <= through);
+        BlocksFile::create(store_dir, store.store_id)?.append(&entries)
+    }
+}
+
+/// The directories of the shards' parts: relative to the checkpoint's where they lie inside.
+fn parts(disk: &Disk, name: &Name) -> Vec<PathBuf> {
+    let shards = disk.manifest.lock().shards.clone();
+    let part = |(number, shard): (usize, &PathBuf)| match shard.is_absolute() {
+        true => part_beside(shard, name.as_str()),
+        false => Path::new("shards").join(shard_name(number)),
+    };
+    shards.iter().enumerate().map(part).collect()
+}
+
+/// Writes the commits and rollbacks above `base` up to `through` as a log that was closed in order.
+fn copy_log(tail: &Tail, store: &Manifest, store_dir: &Path, base: Version, through: Version) -> Result<()> {
+    let dir = store.log_dir(store_dir);
+    let options = LogOptions { dir, store_id: store.store_id, segment_bytes: LOG_SEGMENT_BYTES, recycled_max: 0 };
+    let mut log = Log::create(options, base)?;
+    let last = tail.read(through, &mut |frame| log.append(&[frame]))?.unwrap_or(base);
+    if last != through {
+        let what = format!("the log ends at version {last}, but version {through} is visible");
+        return Err(Error::Damaged { path: store_dir.to_owned(), what });
+    }
+    log.close(through + 1)
+}
+
+/// Hashes every file of the checkpoint. A table that is the same file as one of the newest checkpoint is not read again: its hash is known, from a
+/// time when it was younger.
+fn hash_files(
+    disk: &Disk,
+    dir: &Path,
+    parts: &[PathBuf],
+    progress: &(dyn Fn(CheckpointProgress) + Sync),
+    stop: &AtomicBool,
+) -> Result<Vec<FileEntry>> {
+    let known = known_files(&disk.dir);
+    let mut files = Vec::new();
+    collect(&dir.join(CHECKPOINT_STORE), Path::new(CHECKPOINT_STORE), None, &mut files)?;
+    for (shard, part) in parts.iter().enumerate() {
+        collect(&dir.join(part), Path::new(""), Some(shard), &mut files)?;
+    }
+    let total = files.iter().map(|file| file.bytes).sum();
+    let work = Work { done: AtomicU64::new(0), total, tell: progress, stop };
+    files
+        .into_iter()
+        .map(|file| {
+            let digest = match known.get(&file.inode).filter(|known| known.bytes == file.bytes) {
+                Some(known) => {
+                    work.skip(file.bytes);
+                    known.clone()
+                }
+                None => digest(&file.path, &work)?,
+            };
+            Ok(FileEntry { shard: file.shard, name: file.name, bytes: digest.bytes, xxh3: digest.xxh3 })
+        })
+        .collect()
+}
+
+/// A file on disk, by device and number.
+type Inode = (u64, u64);
+
+struct Found {
+    path: PathBuf,
+    shard: Option<usize>,
+    name: String,
+    bytes: u64,
+    inode: Inode,
+}
+
+fn collect(dir: &Path, below: &Path, shard: Option<usize>, found: &mut Vec<Found>) -> Result<()> {
+    let unread = |error| Error::io("list", dir, error);
+    for entry in fs::read_dir(dir).map_err(unread)? {
+        let entry = entry.map_err(unread)?;
+        let (path, metadata) = (entry.path(), entry.metadata().map_err(unread)?);
+        let name = below.join(entry.file_name());
+        if metadata.is_dir() {
+            collect(&path, &name, shard, found)?;
+        } else {
+            let name = name.to_string_lossy().into_owned();
+            found.push(Found { path, shard, name, bytes: metadata.len(), inode: (metadata.dev(), metadata.ino()) });
+        }
+    }
+    Ok(())
+}
+
+/// The tables of the newest checkpoint.
+fn known_files(store_dir: &Path) -> HashMap<Inode, Digest> {
+    let mut known = HashMap::new();
+    let newest = list::checkpoints(store_dir).unwrap_or_default().into_iter().rfind(|listed| listed.damage.is_none());
+    let Some(newest) = newest else { return known };
+    let Ok(manifest) = CheckpointManifest::load(&newest.path) else { return known };
+    for file in manifest.files.iter().filter(|file| file.name.ends_with(".sst")) {
+        if let Ok(metadata) = manifest.path(&newest.path, file).metadata() {
+            let digest = Digest { bytes: file.bytes, xxh3: file.xxh3.clone() };
+            known.insert((metadata.dev(), metadata.ino()), digest);
+        }
+    }
+    known
+}

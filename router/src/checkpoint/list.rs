@@ -1,0 +1,254 @@
+//! Which checkpoints a store has, and their end.
+
+use super::manifest::CheckpointManifest;
+use super::name::Name;
+use crate::blocks::SealedBlock;
+use crate::core::Core;
+use crate::creating::Creating;
+use crate::layout::{CheckpointLayout, Layout};
+use crate::lock::StoreLock;
+use crate::manifest::Manifest;
+use crate::{Error, Result, durable};
+use shingle_shard::Version;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A checkpoint, as its manifest tells it. Whether its files are as they were, only
+/// [`verify_checkpoint`](super::verify_checkpoint) tells.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Checkpoint {
+    /// Its name.
+    pub name: String,
+    /// Its directory.
+    pub path: PathBuf,
+    /// The version that it holds; 0 if it is damaged.
+    pub version: Version,
+    /// The newest block at that version.
+    pub block: Option<SealedBlock>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// Whether it was made by the number of blocks, and will be deleted when there are too many of those.
+    pub automatic: bool,
+    /// How many shards its store has.
+    pub shards: usize,
+    /// How many files it has.
+    pub files: usize,
+    /// Bytes of all its files. Those that the store still uses, or another checkpoint, take no room of their own.
+    pub bytes: u64,
+    /// Why its manifest cannot be read; `None`: it was.
+    pub damage: Option<String>,
+}
+
+impl Checkpoint {
+    pub(super) fn new(dir: &Path, manifest: &CheckpointManifest) -> Self {
+        Checkpoint {
+            name: manifest.name.clone(),
+            path: dir.to_owned(),
+            version: manifest.version,
+            block: manifest.block,
+            created_ms: manifest.created_ms,
+            automatic: manifest.automatic,
+            shards: manifest.parts.len(),
+            files: manifest.files.len(),
+            bytes: manifest.bytes(),
+            damage: None,
+        }
+    }
+
+    fn damaged(dir: &Path, name: &str, error: &Error) -> Self {
+        Checkpoint {
+            name: name.to_owned(),
+            path: dir.to_owned(),
+            version: 0,
+            block: None,
+            created_ms: 0,
+            automatic: false,
+            shards: 0,
+            files: 0,
+            bytes: 0,
+            damage: Some(error.to_string()),
+        }
+    }
+}
+
+/// A file of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointFile {
+    /// Its path below the checkpoint's directory, were all of them there.
+    pub name: PathBuf,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// XXH3 of its contents, 128 bits, in hex.
+    pub xxh3: String,
+}
+
+/// The files of the checkpoint in `dir`, and the text of the manifest that it has where all of them lie below its directory.
+///
+/// # Errors
+/// No checkpoint, or a damaged one.
+pub fn checkpoint_files(dir: &Path) -> Result<(Vec<CheckpointFile>, String)> {
+    let manifest = CheckpointManifest::load(dir)?;
+    let moved = manifest.in_one_place();
+    let file = |file| CheckpointFile {
+        name: moved.path(Path::new(""), file),
+        path: manifest.path(dir, file),
+        bytes: file.bytes,
+        xxh3: file.xxh3.clone(),
+    };
+    let text = moved.to_text()?;
+    Ok((moved.files.iter().map(file).collect(), text))
+}
+
+/// Where the store in `store_dir` has its checkpoint `name`.
+///
+/// # Errors
+/// A name that no checkpoint can have.
+pub fn checkpoint_path(store_dir: &Path, name: &str) -> Result<PathBuf> {
+    Ok(Layout { dir: store_dir }.checkpoints().join(Name::new(name)?.as_str()))
+}
+
+/// The checkpoints of the store in `store_dir`, oldest first, whether or not it is open. Unfinished ones are not among them.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn checkpoints(store_dir: &Path) -> Result<Vec<Checkpoint>> {
+    let mut found = Vec::new();
+    for (name, dir) in directories(store_dir)? {
+        match CheckpointManifest::load(&dir) {
+            Ok(manifest) => found.push(Checkpoint::new(&dir, &manifest)),
+            Err(Error::NoSuchCheckpoint { .. }) => {}
+            Err(error) => found.push(Checkpoint::damaged(&dir, &name, &error)),
+        }
+    }
+    found.sort_by(|a, b| (a.version, a.created_ms, &a.name).cmp(&(b.version, b.created_ms, &b.name)));
+    Ok(found)
+}
+
+/// Deletes a checkpoint of the store in `store_dir`, which nobody has open.
+///
+/// # Errors
+/// A store that is open; no such checkpoint; I/O.
+pub fn delete_checkpoint(store_dir: &Path, name: &str) -> Result<()> {
+    let dir = checkpoint_path(store_dir, name)?;
+    if !Manifest::is_there(store_dir)? {
+        return Err(Error::not_a_store(store_dir));
+    }
+    let _lock = StoreLock::acquire(store_dir)?;
+    delete(&dir)
+}
+
+impl Core {
+    pub(crate) fn delete_checkpoint(&self, name: &str) -> Result<()> {
+        let disk = self.disk.as_ref().ok_or(Error::InMemory { what: "delete a checkpoint of" })?;
+        let _not_while_one_is_made = self.checkpoints.making.lock();
+        delete(&checkpoint_path(&disk.dir, name)?)
+    }
+
+    pub(crate) fn list_checkpoints(&self) -> Result<Vec<Checkpoint>> {
+        self.disk.as_ref().map_or_else(|| Ok(Vec::new()), |disk| checkpoints(&disk.dir))
+    }
+}
+
+/// 1. The marker says what there is to remove. 2. Without its manifest it is no checkpoint. 3. Its files go; if that is cut short, as those of one that
+///    was cut short while it was made.
+fn delete(dir: &Path) -> Result<()> {
+    if !CheckpointManifest::is_there(dir)? {
+        return Err(Error::NoSuchCheckpoint { path: dir.to_owned() });
+    }
+    // A manifest that cannot be read names no parts: those beside shards are left where they are.
+    if let Ok(manifest) = CheckpointManifest::load(dir) {
+        Creating::of_dirs(&manifest.parts)?.store(&Layout { dir })?;
+    }
+    fail::fail_point!("checkpoint::delete::after_marker");
+    let path = CheckpointLayout { dir }.manifest();
+    let removed = fs::remove_file(&path).and_then(|()| durable::sync_name(&path));
+    removed.map_err(|error| Error::io("remove", &path, error))?;
+    fail::fail_point!("checkpoint::delete::after_manifest");
+    remove(dir)
+}
+
+/// Removes what a checkpoint that was cut short has left.
+pub(super) fn remove(dir: &Path) -> Result<()> {
+    let layout = Layout { dir };
+    for part in Creating::load(&layout)?.iter().flat_map(|left| left.dirs(dir)) {
+        // RocksDB makes a checkpoint under this name first.
+        let mut unnamed = part.clone().into_os_string();
+        unnamed.push(".tmp");
+        remove_dir(&part)?;
+        remove_dir(Path::new(&unnamed))?;
+        fail::fail_point!("checkpoint::delete::half");
+    }
+    remove_dir(dir)?;
+    durable::sync_name(dir).map_err(|error| Error::io("sync", dir, error))
+}
+
+fn remove_dir(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", dir, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the checkpoints that were cut short while they were made or deleted. Only who holds the store may.
+pub(crate) fn remove_unfinished(store_dir: &Path) -> Result<()> {
+    for (_, dir) in directories(store_dir)? {
+        if !CheckpointManifest::is_there(&dir)? {
+            remove(&dir)?;
+        }
+    }
+    Ok(())
+}
+
+fn directories(store_dir: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let dir = Layout { dir: store_dir }.checkpoints();
+    let entries = match fs::read_dir(&dir) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        entries => entries.map_err(|error| Error::io("list", &dir, error))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("list", &dir, error))?;
+        // What has another name is not ours.
+        if let Some(name) = entry.file_name().to_str().filter(|name| Name::new(name).is_ok() && entry.path().is_dir()) {
+            found.push((name.to_owned(), entry.path()));
+        }
+    }
+    Ok(found)
+}
+
+/// The files that the manifest `text` names, were all of them below one directory.
+///
+/// # Errors
+/// A damaged manifest.
+pub fn parse_checkpoint(text: &[u8]) -> Result<Vec<CheckpointFile>> {
+    let manifest = CheckpointManifest::parse(Path::new("CHECKPOINT"), text)?.in_one_place();
+    let file = |file| {
+        let name = manifest.path(Path::new(""), file);
+        CheckpointFile { path: name.clone(), name, bytes: file.bytes, xxh3: file.xxh3.clone() }
+    };
+    Ok(manifest.files.iter().map(file).collect())
+}
+
+/// Makes a checkpoint of the files in `dir`, which are durable and those that the manifest `text` names; but not yet their names.
+///
+/// # Errors
+/// A damaged manifest; I/O.
+pub fn complete_checkpoint(dir: &Path, text: &[u8]) -> Result<Checkpoint> {
+    let manifest = CheckpointManifest::parse(&CheckpointLayout { dir }.manifest(), text)?.in_one_place();
+    let mut dirs: Vec<_> =
+        manifest.files.iter().filter_map(|file| Some(manifest.path(dir, file).parent()?.to_owned())).collect();
+    dirs.sort();
+    dirs.dedup();
+    for below in &dirs {
+        durable::sync_dir(below)?;
+        durable::create_dir_all(below).map_err(|error| Error::io("sync", below, error))?;
+    }
+    durable::create_dir_all(dir).map_err(|error| Error::io("sync", dir, error))?;
+    manifest.store(dir)?;
+    Ok(Checkpoint::new(dir, &manifest))
+}

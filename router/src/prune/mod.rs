@@ -1,0 +1,62 @@
+//! Pruning: what no readable version shows any more is removed.
+//!
+//! A retention becomes a floor, the oldest version that can still be read; everything that a newer row at or below the floor supersedes goes, and so does a
+//! tombstone that is the newest there. So there is one floor for all keys, and a read is either exact or refused.
+
+mod background;
+mod floor;
+mod report;
+mod retention;
+mod run;
+mod versions;
+
+pub(crate) use floor::Decision;
+pub use report::{PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Space};
+pub use retention::Retention;
+
+use crate::{Error, Result};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use shingle_shard::Version;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// One pruning at a time, and what is known of it.
+#[derive(Debug, Default)]
+pub(crate) struct Pruner {
+    /// Taken before the flusher's lock.
+    running: Mutex<()>,
+    state: Mutex<State>,
+    stop: AtomicBool,
+    /// With the lock of `state`: the store closes.
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stats: PruneStats,
+    /// The newest version when the store last pruned by itself.
+    newest_then: Version,
+}
+
+impl Pruner {
+    /// Keeps prunings away until the guard is dropped.
+    pub(crate) fn exclude(&self) -> MutexGuard<'_, ()> {
+        self.running.lock()
+    }
+
+    /// Ends a pruning after its slice, and the thread.
+    pub(crate) fn stop(&self) {
+        let _state = self.state.lock();
+        self.stop.store(true, Ordering::Release);
+        self.wake.notify_all();
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.stop.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    pub(crate) fn stats(&self) -> PruneStats {
+        let mut stats = self.state.lock().stats.clone();
+        stats.lag_versions = stats.wanted.saturating_sub(stats.pruned_through);
+        stats
+    }
+}

@@ -1,0 +1,139 @@
+//! Checkpoints on their way to and from object storage: a directory, S3, Google Cloud Storage, Azure. It is how a new node gets its state.
+//!
+//! ```text
+//! PLACE/files/HASH-BYTES       a file, named by its content: what is there need not be sent again, whatever checkpoint or store it is of
+//! PLACE/checkpoints/NAME       the manifest of a checkpoint; written last, so that what it names is there
+//! ```
+//! Credentials and endpoints come from the environment, by the names that each cloud's own tools use: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`,
+//! `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME` and so on, as the crate `object_store` lists them.
+
+mod error;
+mod export;
+mod import;
+
+pub use error::TransferError;
+
+use futures_util::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, parse_url_opts};
+use shingle_router::CheckpointFile;
+use std::collections::HashMap;
+use std::sync::Arc;
+use url::Url;
+
+/// How many files travel at once.
+const FILES_AT_ONCE: usize = 4;
+
+/// A place that holds exported checkpoints.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    store: Arc<dyn ObjectStore>,
+    prefix: ObjectPath,
+    place: String,
+}
+
+/// What an export or an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Transferred {
+    /// Files of the checkpoint.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that travelled; the others were there.
+    pub files_sent: u64,
+    /// Bytes that travelled.
+    pub bytes_sent: u64,
+}
+
+/// A checkpoint at a [`Remote`] place.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RemoteCheckpoint {
+    /// Its name.
+    pub name: String,
+    /// When its manifest was written, in milliseconds since 1970.
+    pub exported_ms: u64,
+}
+
+impl Remote {
+    /// The place that `place` names: a directory, or a URL such as `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or
+    /// `file:///directory`. Nothing is read or written yet.
+    ///
+    /// # Errors
+    /// What is no such place.
+    pub fn open(place: &str) -> Result<Self, TransferError> {
+        let refuse = |what: String| TransferError::Place { place: place.to_owned(), what };
+        let url = if place.contains("://") {
+            Url::parse(place).map_err(|error| refuse(error.to_string()))?
+        } else {
+            let dir = std::path::absolute(place).map_err(|error| refuse(error.to_string()))?;
+            Url::from_directory_path(dir).map_err(|()| refuse("it is no directory's path".to_owned()))?
+        };
+        if url.scheme() == "file" {
+            let store = LocalFileSystem::new().with_fsync(true);
+            let prefix = ObjectPath::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
+            return Ok(Remote { store: Arc::new(store), prefix, place: place.to_owned() });
+        }
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let (store, prefix) = parse_url_opts(&url, variables.map(|(name, value)| (name.to_ascii_lowercase(), value)))
+            .map_err(|error| refuse(error.to_string()))?;
+        Ok(Remote { store: Arc::from(store), prefix, place: place.to_owned() })
+    }
+
+    /// The checkpoints that are there, by name.
+    ///
+    /// # Errors
+    /// A place that cannot be read.
+    pub async fn checkpoints(&self) -> Result<Vec<RemoteCheckpoint>, TransferError> {
+        let found: Vec<_> = self.list("checkpoints").await?;
+        let checkpoint = |object: ObjectMeta| {
+            let name = object.location.filename()?.to_owned();
+            Some(RemoteCheckpoint { name, exported_ms: object.last_modified.timestamp_millis().max(0) as u64 })
+        };
+        let mut found: Vec<_> = found.into_iter().filter_map(checkpoint).collect();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    async fn list(&self, what: &str) -> Result<Vec<ObjectMeta>, TransferError> {
+        let prefix = self.prefix.clone().join(what);
+        self.store.list(Some(&prefix)).try_collect().await.map_err(|error| self.failed("list", &prefix, error))
+    }
+
+    /// The sizes of the files that are there, by their names.
+    async fn files(&self) -> Result<HashMap<String, u64>, TransferError> {
+        let found = self.list("files").await?;
+        Ok(found.into_iter().filter_map(|object| Some((object.location.filename()?.to_owned(), object.size))).collect())
+    }
+
+    /// The text of a checkpoint's manifest, if it is there.
+    async fn manifest(&self, name: &str) -> Result<Option<Vec<u8>>, TransferError> {
+        let path = self.manifest_path(name);
+        match self.store.get(&path).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("read", &path, error)),
+            Ok(found) => {
+                let bytes = found.bytes().await.map_err(|error| self.failed("read", &path, error))?;
+                Ok(Some(bytes.to_vec()))
+            }
+        }
+    }
+
+    fn manifest_path(&self, name: &str) -> ObjectPath {
+        self.prefix.clone().join("checkpoints").join(name)
+    }
+
+    fn file_path(&self, file: &CheckpointFile) -> ObjectPath {
+        self.prefix.clone().join("files").join(object_name(file))
+    }
+
+    fn failed(&self, action: &'static str, path: &ObjectPath, cause: object_store::Error) -> TransferError {
+        TransferError::Remote { action, object: format!("{path} at {}", self.place), cause: Arc::new(cause) }
+    }
+}
+
+/// A file's name at the place, by its content.
+fn object_name(file: &CheckpointFile) -> String {
+    format!("{}-{}", file.xxh3, file.bytes)
+}

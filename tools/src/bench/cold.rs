@@ -1,0 +1,142 @@
+//! `shingle bench cold`: uniform reads of a store that was just opened and is larger than its cache.
+//!
+//! A block that the store's cache lacks comes from the page cache or from the disk, and the two differ by an order of magnitude. So each
+//! round measures both: right after the system was made to forget the store's files, and after they were read through.
+
+use super::clients::{Driven, Work, drive};
+use super::contender::Contender;
+use super::driven::percentiles_us;
+use super::figure::{Figure, Round, Unit};
+use super::keys::{Choices, KeySpace};
+use super::page_cache;
+use super::recorder::Recorder;
+use super::store::{Found, Reader};
+use super::workload::{Plan, load};
+use crate::args::ColdArgs;
+use crate::units;
+use anyhow::ensure;
+use indicatif::ProgressBar;
+use serde_json::Value;
+use std::time::Instant;
+
+pub(crate) struct Cold<'a> {
+    args: &'a ColdArgs,
+    space: KeySpace,
+}
+
+impl<'a> Cold<'a> {
+    pub(crate) fn new(args: &'a ColdArgs) -> Self {
+        Cold { args, space: KeySpace::new(&args.options) }
+    }
+
+    fn read(&self, stream: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Driven> {
+        let store = contender.store()?;
+        drive(self.args.threads, &self.args.pace, bar, |thread| {
+            let choices = self.space.choices(stream * self.args.threads + thread);
+            Ok(Box::new(Reading { reader: store.reader()?, choices, value_bytes: self.space.value_bytes() }))
+        })
+    }
+}
+
+const FIGURES: &[Figure] = &[
+    Figure::rate("disk_reads_per_second", "reads, page cache empty at first"),
+    Figure::rate("page_cache_reads_per_second", "reads, files in the page cache"),
+    Figure::cost("disk_p50_us", "empty at first, p50", Unit::Micros),
+    Figure::cost("disk_p99_us", "empty at first, p99", Unit::Micros),
+    Figure::cost("page_cache_p50_us", "in the page cache, p50", Unit::Micros),
+    Figure::cost("page_cache_p99_us", "in the page cache, p99", Unit::Micros),
+    Figure::cost("disk_read_bytes_per_read", "empty at first, bytes from disk per read", Unit::Bytes),
+    Figure::cost("page_cache_read_bytes_per_read", "in the page cache, bytes from disk per read", Unit::Bytes),
+    Figure::cost("open_s", "open, page cache empty", Unit::Seconds),
+    Figure::cost("file_bytes", "files", Unit::Bytes),
+];
+
+impl Plan for Cold<'_> {
+    fn name(&self) -> &'static str {
+        "cold"
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        FIGURES
+    }
+
+    fn arguments(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self.args)
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("threads", self.args.threads.to_string()),
+            ("each measurement", format!("{} s", self.args.pace.seconds)),
+            ("store's own cache", format!("{}, empty at first", units::bytes(self.args.options.cache))),
+            (
+                "page cache",
+                "the store's files are dropped from it before the first measurement, which then fills it; before the second they \
+                 are read through"
+                    .to_owned(),
+            ),
+            ("checked", "every value that is read is its key's own".to_owned()),
+        ]
+    }
+
+    fn prepare(&self, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<()> {
+        load(&self.space, contender.store()?, bar)?;
+        contender.close();
+        Ok(())
+    }
+
+    fn round(&self, number: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Round> {
+        contender.close();
+        let file_bytes = page_cache::drop_files(contender.dir())?;
+        let opening = Instant::now();
+        contender.store()?;
+        let opened = opening.elapsed();
+        let from_disk = self.read(2 * number, contender, bar)?;
+
+        contender.close();
+        page_cache::read_files(contender.dir())?;
+        let from_pages = self.read(2 * number + 1, contender, bar)?;
+        // One store at a time in memory.
+        contender.close();
+
+        let latency = |driven: &Driven| percentiles_us(&driven.recorder.trace.latency);
+        let ([disk_p50, _, disk_p99, ..], [pages_p50, _, pages_p99, ..]) = (latency(&from_disk), latency(&from_pages));
+        let read_bytes = |driven: &Driven| {
+            driven.usage.read_bytes.map(|bytes| bytes as f64 / driven.recorder.trace.operations as f64)
+        };
+        let values = vec![
+            Some(from_disk.per_second()),
+            Some(from_pages.per_second()),
+            disk_p50,
+            disk_p99,
+            pages_p50,
+            pages_p99,
+            read_bytes(&from_disk),
+            read_bytes(&from_pages),
+            Some(opened.as_secs_f64()),
+            Some(file_bytes as f64),
+        ];
+        let traces = vec![
+            ("read, page cache empty at first", from_disk.recorder.trace),
+            ("read, files in the page cache", from_pages.recorder.trace),
+        ];
+        Ok(Round { values, traces })
+    }
+}
+
+struct Reading<'a> {
+    reader: Box<dyn Reader + 'a>,
+    choices: Choices<'a>,
+    value_bytes: usize,
+}
+
+impl Work for Reading<'_> {
+    fn step(&mut self, due: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+        let number = self.choices.number();
+        let found = self.reader.get(self.choices.key(number))?;
+        recorder.done(due, 0);
+        let expected = Some(Found { value_bytes: self.value_bytes, stamp: number });
+        ensure!(found == expected, "a read gave {found:?} instead of {expected:?}");
+        Ok(())
+    }
+}

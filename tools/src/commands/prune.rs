@@ -1,0 +1,75 @@
+//! `shingle prune`.
+
+use crate::args::{KeepArgs, PruneArgs};
+use crate::output::Output;
+use crate::{progress, units};
+use shingle::{PruneHold, PruneOptions, Pruned, Retention};
+use std::time::Duration;
+
+/// The bar's steps.
+const STEPS: u64 = 1000;
+
+pub(crate) fn run(args: &PruneArgs, out: &mut Output) -> anyhow::Result<()> {
+    let mut builder = args.store.builder()?.create_if_missing(false).with_background_pruning(false);
+    if let Some(blocks) = args.reorg_window {
+        builder = builder.with_reorg_window_blocks(blocks);
+    }
+    let db = builder.open()?;
+    let bar = progress::bar(if args.dry_run { "counting" } else { "pruning" }, STEPS);
+    let options = PruneOptions { dry_run: args.dry_run, compact: args.compact };
+    let pruned = db.prune_with(&args.keep.retention(), options, &|progress| {
+        bar.set_position((progress.fraction * STEPS as f64) as u64);
+        bar.set_message(format!("{} versions", units::count(progress.versions)));
+    })?;
+    bar.finish_and_clear();
+    db.close()?;
+    if out.json { out.document(&pruned) } else { print_page(&pruned, out) }
+}
+
+impl KeepArgs {
+    fn retention(self) -> Retention {
+        Retention {
+            versions_per_key: self.keep_versions,
+            blocks: self.keep_blocks,
+            window: self.keep_secs.map(Duration::from_secs),
+            below_height: self.below_height,
+        }
+    }
+}
+
+fn print_page(pruned: &Pruned, out: &mut Output) -> anyhow::Result<()> {
+    let removed = format!(
+        "{} of {}, {}",
+        units::counted(pruned.versions, "version"),
+        units::counted(pruned.keys, "key"),
+        units::bytes(pruned.bytes)
+    );
+    let floor = match pruned.floor_before {
+        before if before == pruned.floor => format!("{before}, as before"),
+        before => format!("{} (before: {before})", pruned.floor),
+    };
+    let bytes = |before: u64, after: u64| format!("{} (before: {})", units::bytes(after), units::bytes(before));
+    out.properties(&[
+        (if pruned.dry_run { "would be removed" } else { "removed" }, removed),
+        (if pruned.dry_run { "oldest readable version would be" } else { "oldest readable version" }, floor),
+        ("live data", bytes(pruned.before.logical_bytes, pruned.after.logical_bytes)),
+        ("files", bytes(pruned.before.physical_bytes, pruned.after.physical_bytes)),
+        ("took", units::duration(Duration::from_micros(pruned.micros))),
+    ])?;
+    if let Some(hold) = pruned.held_back {
+        out.line(format_args!("held back from version {}: {}", pruned.wanted, reason(hold)))?;
+    }
+    Ok(())
+}
+
+/// Why no more goes.
+pub(super) fn reason(hold: PruneHold) -> String {
+    match hold {
+        PruneHold::Snapshot { version, .. } => format!("a snapshot is open at version {version}"),
+        PruneHold::ReorgWindow { blocks } => {
+            format!("the newest {} stay for rollbacks (reorg_window_blocks)", units::counted(blocks, "block"))
+        }
+        PruneHold::Newest => "the newest state always stays".to_owned(),
+        PruneHold::Rollback { to } => format!("a rollback to version {to} is on its way"),
+    }
+}
