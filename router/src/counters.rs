@@ -3,7 +3,7 @@
 use crate::commit::Group;
 use crate::histogram::{COMMITS, Histogram, LATENCY_MICROS, WORK_MICROS, micros};
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
@@ -20,6 +20,35 @@ pub(crate) struct Counters {
     pub(crate) commit_micros: Histogram,
     pub(crate) group_commits: Histogram,
     pub(crate) flush_micros: Histogram,
+    pub(crate) prune_micros: Histogram,
+    pub(crate) checkpoint_micros: Histogram,
+    pub(crate) longest_commit: Longest,
+}
+
+/// The longest commit of those that end while somebody watches: commits pay for it only then.
+#[derive(Debug, Default)]
+pub(crate) struct Longest {
+    watched: AtomicBool,
+    micros: AtomicU64,
+}
+
+impl Longest {
+    pub(crate) fn watch(&self) {
+        self.micros.store(0, Relaxed);
+        self.watched.store(true, Relaxed);
+    }
+
+    fn add(&self, micros: impl Iterator<Item = u64>) {
+        if self.watched.load(Relaxed) {
+            self.micros.fetch_max(micros.max().unwrap_or(0), Relaxed);
+        }
+    }
+
+    /// Ends watching; what the longest one took, in microseconds, 0 if none has ended.
+    pub(crate) fn end(&self) -> u64 {
+        self.watched.store(false, Relaxed);
+        self.micros.load(Relaxed)
+    }
 }
 
 /// The plain counts among them, since the store was opened: cheap enough to be asked for every second.
@@ -60,6 +89,9 @@ impl Default for Counters {
             commit_micros: Histogram::new(LATENCY_MICROS),
             group_commits: Histogram::new(COMMITS),
             flush_micros: Histogram::new(WORK_MICROS),
+            prune_micros: Histogram::new(WORK_MICROS),
+            checkpoint_micros: Histogram::new(WORK_MICROS),
+            longest_commit: Longest::default(),
         }
     }
 }
@@ -83,7 +115,9 @@ impl Counters {
 
     pub(crate) fn published(&self, group: &Group) {
         let now = Instant::now();
-        self.commit_micros.add_all(group.iter().map(|commit| micros(now.saturating_duration_since(commit.begun))));
+        let took = group.iter().map(|commit| micros(now.saturating_duration_since(commit.begun)));
+        self.longest_commit.add(took.clone());
+        self.commit_micros.add_all(took);
         self.group_commits.add(group.len() as u64);
         self.groups.fetch_add(1, Relaxed);
         self.commits.fetch_add(group.len() as u64, Relaxed);

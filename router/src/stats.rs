@@ -77,10 +77,14 @@ pub struct Stats {
     pub flush_micros: Distribution,
     /// Flushes that failed.
     pub flush_failures: u64,
-    /// What the checkpoints of this opening were.
+    /// The checkpoints that there are, and what those of this opening were.
     pub checkpoints: CheckpointStats,
+    /// How long they took to make, in microseconds.
+    pub checkpoint_micros: Distribution,
     /// What prunings have removed, and how far they are.
     pub prune: PruneStats,
+    /// How long prunings took, in microseconds.
+    pub prune_micros: Distribution,
     /// What opening the store has found in its log.
     pub recovery: Recovery,
     /// Whether the store takes commits.
@@ -211,8 +215,10 @@ impl Core {
             flush: self.flusher.stats(),
             flush_micros: self.counters.flush_micros.distribution(),
             flush_failures: counts.flush_failures,
-            checkpoints: self.checkpoints.stats(),
-            prune: self.pruner.stats(),
+            checkpoints: self.checkpoint_stats(),
+            checkpoint_micros: self.counters.checkpoint_micros.distribution(),
+            prune: self.prune_stats(),
+            prune_micros: self.counters.prune_micros.distribution(),
             recovery: self.recovery.clone(),
             condition: self.condition(),
         }

@@ -9,7 +9,10 @@
 //! | `GET /status` | the document of `shingle status --json` |
 //! | `GET /slots` | which shard each slot lives on: pairs of a shard and a number of slots in a row |
 //! | `GET /history` | commits, latency and memory of the last minutes, a sample a second |
+//! | `GET /checkpoints` | the document of `shingle checkpoint list --json` |
 //! | `POST /flush`, `POST /verify` | an action, with `Authorization: Bearer TOKEN`: 202 and the operation that has begun |
+//! | `POST /prune` | the same; its body is a [`PruneRequest`] |
+//! | `POST /checkpoint`, `/checkpoint/verify`, `/checkpoint/delete` | the same; its body is a [`CheckpointRequest`] |
 //! | `GET /operations`, `GET /operations/ID` | what runs, how far it is, and what came out |
 //!
 //! It listens on the loopback interface unless it is told otherwise, and takes no action unless it is given a file with a token. Requests are bounded in size, in
@@ -34,12 +37,14 @@ mod operations;
 mod page;
 mod routes;
 mod server;
+mod settings;
 mod state;
 mod token;
 
 pub use error::ServeError;
 pub use operations::{Operation, OperationState, Progress};
 pub use server::{Serve, Server};
+pub use settings::{CheckpointRequest, PruneRequest};
 
 use crate::Database;
 use std::net::SocketAddr;

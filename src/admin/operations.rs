@@ -45,6 +45,8 @@ pub struct Operation {
     pub id: u64,
     /// What it does.
     pub action: String,
+    /// What it was told.
+    pub settings: Value,
     /// How far it is.
     pub progress: Progress,
     /// For how long it has run, or ran, in milliseconds.
@@ -76,6 +78,7 @@ impl Reporter {
 struct Entry {
     id: u64,
     action: &'static str,
+    settings: Value,
     reporter: Arc<Reporter>,
     begun: Instant,
     /// How long it took; `None` while it runs.
@@ -88,6 +91,7 @@ impl Entry {
         Operation {
             id: self.id,
             action: self.action.to_owned(),
+            settings: self.settings.clone(),
             progress: self.reporter.progress(),
             elapsed_ms: self.took.unwrap_or_else(|| self.begun.elapsed()).as_millis() as u64,
             state: self.state.clone(),
@@ -103,17 +107,22 @@ pub(super) struct Operations {
 
 impl Operations {
     /// Notes that `action` begins. `Err`: one of its kind runs already, and this is it.
-    pub(super) fn begin(&self, action: &'static str) -> Result<(Operation, Arc<Reporter>), Operation> {
+    pub(super) fn begin(
+        &self,
+        action: &'static str,
+        settings: Value,
+    ) -> Result<(Operation, Arc<Reporter>), Box<Operation>> {
         let mut guard = self.entries.lock();
         let (last, entries) = &mut *guard;
         if let Some(running) = entries.iter().find(|entry| entry.action == action && entry.took.is_none()) {
-            return Err(running.operation());
+            return Err(Box::new(running.operation()));
         }
         *last += 1;
         let reporter = Arc::<Reporter>::default();
         let entry = Entry {
             id: *last,
             action,
+            settings,
             reporter: Arc::clone(&reporter),
             begun: Instant::now(),
             took: None,
@@ -156,10 +165,10 @@ mod tests {
     #[test]
     fn one_of_a_kind_runs_at_a_time_and_only_ended_ones_are_forgotten() {
         let operations = Operations::default();
-        let (slow, _reporter) = operations.begin("slow").expect("nothing runs");
-        assert_eq!(operations.begin("slow").expect_err("it runs").id, slow.id);
+        let (slow, _reporter) = operations.begin("slow", Value::Null).expect("nothing runs");
+        assert_eq!(operations.begin("slow", Value::Null).expect_err("it runs").id, slow.id);
         for _ in 0..3 * REMEMBERED {
-            let (quick, reporter) = operations.begin("quick").expect("the one before has ended");
+            let (quick, reporter) = operations.begin("quick", Value::Null).expect("the one before has ended");
             reporter.report(Progress { done: 1, total: 2 });
             operations.end(quick.id, Err("no".to_owned()));
         }

@@ -1,15 +1,14 @@
 //! What each path answers.
 
 use super::actions::{self, ACTIONS};
-use super::guard::{self, BODY_BYTES_MAX};
+use super::guard;
 use super::history::INTERVAL;
 use super::page;
 use super::state::App;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::middleware::{from_fn_with_state, map_request, map_response};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -22,9 +21,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
     let acting = ACTIONS
         .iter()
         .fold(Router::new(), |router, action| router.route(&format!("/{}", action.name), actions::route(action)));
-    let acting = acting
-        .route_layer(map_request(no_settings))
-        .route_layer(from_fn_with_state(Arc::clone(app), guard::authorized));
+    let acting = acting.route_layer(from_fn_with_state(Arc::clone(app), guard::authorized));
     Router::new()
         .route("/", get(page::page))
         .route("/healthz", get(|| async { "alive\n" }))
@@ -32,6 +29,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/slots", get(slots))
+        .route("/checkpoints", get(checkpoints))
         .route("/history", get(history))
         .route("/operations", get(operations))
         .route("/operations/{id}", get(operation))
@@ -48,17 +46,6 @@ async fn plain(mut response: Response) -> Response {
     headers.insert(CACHE_CONTROL, axum::http::HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, axum::http::HeaderValue::from_static("nosniff"));
     response
-}
-
-/// No action has settings: it takes an empty body, or an empty document.
-async fn no_settings(request: Request) -> Result<Request, (StatusCode, String)> {
-    let (parts, body) = request.into_parts();
-    let too_large = (StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {BODY_BYTES_MAX} bytes\n"));
-    let bytes = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| too_large)?;
-    if !matches!(bytes.trim_ascii(), b"" | b"{}") {
-        return Err((StatusCode::BAD_REQUEST, "this action takes no settings: send no body\n".to_owned()));
-    }
-    Ok(Request::from_parts(parts, Body::empty()))
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
@@ -94,6 +81,14 @@ async fn status(State(app): State<Arc<App>>) -> Response {
 
 async fn slots(State(app): State<Arc<App>>) -> Response {
     Json(app.db.slot_map().as_ref()).into_response()
+}
+
+async fn checkpoints(State(app): State<Arc<App>>) -> Response {
+    match read(&app, |app| app.db.checkpoints()).await {
+        Ok(Ok(checkpoints)) => Json(checkpoints).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(failed) => failed,
+    }
 }
 
 #[derive(Deserialize)]

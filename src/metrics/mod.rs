@@ -16,6 +16,7 @@ mod engine;
 mod family;
 mod shards;
 mod store;
+mod upkeep;
 
 use crate::{Database, Status};
 use family::Families;
@@ -24,7 +25,7 @@ use prometheus::proto::MetricFamily;
 use std::collections::HashMap;
 
 /// What each part of the store has to say: a feature with figures of its own adds a line.
-const SOURCES: &[fn(&Status, &mut Families)] = &[engine::describe, shards::describe, store::describe];
+const SOURCES: &[fn(&Status, &mut Families)] = &[engine::describe, shards::describe, store::describe, upkeep::describe];
 
 /// The store's figures as Prometheus wants them. It is a handle of the store: the store stays open while it is registered.
 #[derive(Debug)]

@@ -113,6 +113,6 @@ fn snapshots(stats: &Stats, families: &mut Families) {
     );
 }
 
-fn seconds(micros: u64) -> f64 {
+pub(super) fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }

@@ -5,11 +5,11 @@ use crate::{Node, TOKEN};
 use serde_json::Value;
 use shingle::Database;
 
-fn bearer() -> String {
+pub(crate) fn bearer() -> String {
     format!("Authorization: Bearer {TOKEN}")
 }
 
-fn wait_for(node: &Node, begun: &Answer) -> Value {
+pub(crate) fn wait_for(node: &Node, begun: &Answer) -> Value {
     let id = begun.json()["id"].as_u64().expect("a number");
     loop {
         let operation = get(node.address(), &format!("/operations/{id}")).json();
@@ -39,7 +39,7 @@ fn nobody_acts_without_the_very_token() {
         // Which of the two is meant?
         &[ours.as_str(), almost.as_str()],
     ] {
-        for path in ["/flush", "/verify"] {
+        for path in ["/flush", "/verify", "/prune", "/checkpoint", "/checkpoint/verify", "/checkpoint/delete"] {
             let answer = ask(node.address(), "POST", path, headers, b"").expect("it answers");
             assert_eq!(answer.status, 401, "{headers:?}: {answer:?}");
             assert!(answer.head.contains("www-authenticate: bearer") && !answer.body.contains(TOKEN), "{answer:?}");

@@ -5,6 +5,7 @@ mod actions;
 mod exposition;
 mod http;
 mod ready;
+mod upkeep;
 
 use shingle::admin::{Serve, Server};
 use shingle::{Batch, Block, Database};
@@ -33,7 +34,8 @@ impl Node {
 
     pub(crate) fn start_with(set: impl FnOnce(Serve, &TempDir) -> Serve) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let db = Database::builder(dir.path().join("state")).shards(3).with_enable_statistics(true).open();
+        let db = Database::builder(dir.path().join("state")).shards(3);
+        let db = db.with_enable_statistics(true).with_reorg_window_blocks(0).open();
         let db = db.expect("a new store");
         for height in 1..=5 {
             commit(&db, height);

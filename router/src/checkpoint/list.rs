@@ -144,7 +144,9 @@ impl Core {
     pub(crate) fn delete_checkpoint(&self, name: &str) -> Result<()> {
         let disk = self.disk.as_ref().ok_or(Error::InMemory { what: "delete a checkpoint of" })?;
         let _not_while_one_is_made = self.checkpoints.making.lock();
-        delete(&checkpoint_path(&disk.dir, name)?)
+        let deleted = delete(&checkpoint_path(&disk.dir, name)?);
+        self.checkpoints.changed();
+        deleted
     }
 
     pub(crate) fn list_checkpoints(&self) -> Result<Vec<Checkpoint>> {
@@ -200,6 +202,18 @@ pub(crate) fn remove_unfinished(store_dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The names of the checkpoints, without a look into them.
+pub(super) fn names(store_dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (name, dir) in directories(store_dir)? {
+        if CheckpointManifest::is_there(&dir)? {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 fn directories(store_dir: &Path) -> Result<Vec<(String, PathBuf)>> {

@@ -111,6 +111,8 @@ pub struct PruneStats {
     pub background: bool,
     /// Prunings that were completed.
     pub runs: u64,
+    /// Prunings that failed.
+    pub failed: u64,
     /// Versions of keys removed.
     pub versions: u64,
     /// Keys of which a version was removed, counted anew by each pruning.
@@ -119,7 +121,8 @@ pub struct PruneStats {
     pub bytes: u64,
     /// How long prunings took, in microseconds.
     pub micros: u64,
-    /// The floor that the last retention asked for.
+    /// The floor that the last retention asked for; where the store prunes by itself, the one that its retention asks for by now, as far as blocks and
+    /// time give it.
     pub wanted: Version,
     /// What kept the floor below that.
     pub held_back: Option<PruneHold>,
@@ -127,6 +130,8 @@ pub struct PruneStats {
     pub pruned_through: Version,
     /// How many versions that is below the wanted floor.
     pub lag_versions: u64,
+    /// Blocks below the wanted floor that can still be read.
+    pub lag_blocks: u64,
     /// The pruning under way.
     pub progress: Option<PruneProgress>,
     /// Why the last pruning failed; it is tried again.

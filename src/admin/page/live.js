@@ -1,5 +1,5 @@
 const INTERVAL = 2000, KEPT = 600e3;
-let samples = [], before = null, stoppedSince = null, slotEpoch = null;
+let samples = [], before = null, stoppedSince = null, slotEpoch = null, checkpoints = [], checkpointsSeen = null;
 
 const drawTps = makeChart(byId("tps"), [{ className: "first", name: "commits/s", of: sample => sample.commits_per_second }], rate);
 const drawLatency = makeChart(byId("latency"), [
@@ -12,7 +12,7 @@ const perSecond = (now, then, seconds) => seconds > 0 ? Math.max(0, now - then) 
 const reads = shard => shard.reads_from_memory + shard.reads_from_row_cache + shard.reads_from_engine;
 
 function definitions(list, pairs) {
-  list.replaceChildren(...pairs.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]));
+  list.replaceChildren(...pairs.flatMap(([name, value, className = ""]) => [element("dt", "", name), element("dd", className, value)]));
 }
 
 /** A bar of one or more parts of a whole. */
@@ -73,6 +73,46 @@ function showPanels(status, seconds) {
   ]);
 }
 
+const HOLDS = {
+  snapshot: hold => `a snapshot at ${count(hold.version)}`,
+  reorg_window: hold => `the newest ${count(hold.blocks)} blocks`,
+  newest: () => "the newest state",
+  rollback: hold => `a rollback to ${count(hold.to)}`,
+};
+
+function showPruning({ prune, prune_micros }, end) {
+  const progress = prune.progress, runs = prune_micros.counts.reduce((all, one) => all + one, 0);
+  definitions(byId("pruning"), [
+    ["runs", `${count(prune.runs)}, ${prune.background ? "by itself" : "by hand"}`],
+    ["removed", `${count(prune.versions)} versions, ${bytes(prune.bytes)}`],
+    ["took", runs ? `${micros(prune_micros.sum / runs)} on average` : "–"],
+    ["behind", prune.lag_blocks || prune.lag_versions ? `${count(prune.lag_blocks)} blocks, ${count(prune.lag_versions)} versions` : "no"],
+    ["held back by", prune.held_back ? HOLDS[prune.held_back.by]?.(prune.held_back) ?? prune.held_back.by : "nothing"],
+    ...(prune.failure ? [["failed", prune.failure, "bad"]] : []),
+  ]);
+  if (!progress) return byId("pruning-progress").replaceChildren();
+  const left = progress.remaining_ms === null ? "" : `${micros(progress.remaining_ms * 1e3)} left, until ${clock(end + progress.remaining_ms)}`;
+  const line = element("p", "", element("span", "", `${(100 * progress.fraction).toFixed(0)} %, ${count(progress.versions)} versions`), element("span", "", left));
+  byId("pruning-progress").replaceChildren(element("div", "meter", line, bar(1, [progress.fraction, ""])));
+}
+
+/** The newest few, newest first. */
+function showCheckpoints(made, list, end) {
+  const sound = list.filter(checkpoint => !checkpoint.damage), damaged = list.length - sound.length;
+  byId("checkpoints-caption").textContent = list.length ? count(list.length) : "";
+  definitions(byId("checkpoint"), [
+    ["newest", made.newest ? ago(end - made.newest.created_ms) : "none"],
+    ["took", made.made ? micros(made.last_duration_ms * 1e3) : "–"],
+    ["longest commit meanwhile", micros(made.last_longest_commit_micros)],
+    ...(damaged ? [["damaged", count(damaged), "bad"]] : []),
+    ...(made.last_failure ? [["failed", made.last_failure, "bad"]] : []),
+  ]);
+  byId("checkpoints").replaceChildren(...sound.slice(-5).reverse().map(checkpoint => {
+    const at = checkpoint.block ? `height ${count(checkpoint.block.height)}` : `version ${count(checkpoint.version)}`;
+    return element("li", "", element("b", "", checkpoint.name), element("span", "dim", `${at}, ${bytes(checkpoint.bytes)}, ${ago(end - checkpoint.created_ms)}`));
+  }));
+}
+
 function showShards(status, seconds) {
   const names = [...document.querySelectorAll("#shards th")].map(cell => cell.textContent);
   const load = (shard, of) => before ? perSecond(of(shard), of(before.status.shards[shard.number] ?? shard), seconds) : 0;
@@ -107,8 +147,9 @@ function showOperations(list) {
   byId("operations").replaceChildren(...list.slice(-8).reverse().map(operation => {
     const { done, total } = operation.progress;
     const share = total > 0 ? `, ${(100 * done / total).toFixed(0)} %` : "";
+    const told = Object.entries(operation.settings ?? {}).filter(([, value]) => value !== false).map(([name, value]) => value === true ? name : `${name} ${value}`);
     const how = { running: `running${share}`, done: "done", failed: `failed: ${operation.error}` }[operation.state];
-    return element("li", "", element("b", "", operation.action), ` ${how}, ${micros(operation.elapsed_ms * 1e3)}`);
+    return element("li", "", element("b", "", [operation.action, ...told].join(", ")), `: ${how}, ${micros(operation.elapsed_ms * 1e3)}`);
   }));
 }
 
@@ -143,6 +184,11 @@ async function update() {
       drawSlots(byId("slots"), await ask("/slots"));
       slotEpoch = status.slot_map_epoch;
     }
+    const { kept, made, newest: last } = status.checkpoints, seen = JSON.stringify([kept, made, last]);
+    if (checkpointsSeen !== seen) {
+      checkpoints = await ask("/checkpoints");
+      checkpointsSeen = seen;
+    }
     // The node's clock may not be ours: its newest sample is now.
     samples = [...samples, ...news.samples];
     const newest = samples.at(-1), end = newest?.time_ms ?? now;
@@ -152,6 +198,8 @@ async function update() {
     showCondition(status.condition);
     showTiles(status, newest);
     showPanels(status, seconds);
+    showPruning(status, end);
+    showCheckpoints(status.checkpoints, checkpoints, end);
     showShards(status, seconds);
     showOperations(operations);
     drawTps(end, samples);

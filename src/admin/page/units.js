@@ -32,6 +32,11 @@ function micros(value) {
   return value >= 1e3 ? digits(value / 1e3) + " ms" : value.toFixed(0) + " µs";
 }
 
+const ago = milliseconds => {
+  const [value, unit] = [[864e5, "d"], [36e5, "h"], [6e4, "min"], [1e3, "s"]].find(([one]) => milliseconds >= 2 * one) ?? [1e3, "s"];
+  return `${Math.floor(Math.max(0, milliseconds) / value)} ${unit} ago`;
+};
+
 const clock = time => new Date(time).toLocaleTimeString([], { hour12: false });
 
 /** Neighbouring shards differ in colour, however many there are. */
