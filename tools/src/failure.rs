@@ -85,7 +85,9 @@ fn hint(error: &Error) -> Option<String> {
     if let Error::Locked { holder, .. } = error
         && let Some(url) = holder.split_whitespace().find(|word| word.starts_with("http://"))
     {
-        Some(format!("`--url {url}` asks it there: `shingle status`, `shingle flush` and `shingle verify` take it"))
+        Some(format!(
+            "`--url {url}` asks it there: `shingle status`, `flush`, `verify`, `prune` and `checkpoint` take it"
+        ))
     } else if matches!(error, Error::NotAStore { .. }) {
         let stores = "`shingle demo` makes a store to look at, `shingle put --create` an empty one";
         Some(format!("`--dir` names another directory; {stores}"))

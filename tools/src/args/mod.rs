@@ -21,7 +21,7 @@ pub(crate) use checkpoint::{
 pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
 pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
-pub(crate) use remote::{FlushArgs, NodeArgs, ServeArgs, TokenArgs};
+pub(crate) use remote::{DirNodeArgs, FlushArgs, NodeArgs, ServeArgs, TokenArgs};
 pub(crate) use repair::RepairArgs;
 pub(crate) use store::{
     AtArgs, DeleteArgs, GetArgs, KeepArgs, NoStore, PruneArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs,

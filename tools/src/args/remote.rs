@@ -15,6 +15,15 @@ pub(crate) struct NodeArgs {
     pub(crate) url: Option<String>,
 }
 
+/// The same, for verbs that take no settings of the store.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "A running node")]
+pub(crate) struct DirNodeArgs {
+    /// Ask the node that has the store open, at the address of its admin server.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+}
+
 /// The token for what a running node does only for those who may.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "A running node")]

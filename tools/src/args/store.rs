@@ -248,6 +248,7 @@ Examples:
   shingle prune --keep-blocks 1000 --dry-run     say what would go, and change nothing
   shingle prune --keep-blocks 1000 --compact     do it, and give the space back at once
   shingle prune --keep-versions 10 --json | jq .versions
+  shingle prune --keep-blocks 1000 --url http://127.0.0.1:9464 --token-file token
 
 Exits with 0 also where nothing was to be removed.")]
 pub(crate) struct PruneArgs {
@@ -263,11 +264,17 @@ pub(crate) struct PruneArgs {
     pub(crate) compact: bool,
 
     /// Keep so many of the newest blocks for rollbacks, instead of what the configuration says.
-    #[arg(long, value_name = "BLOCKS", allow_negative_numbers = true, value_parser = number("a number of blocks", 0..=1_000_000_000))]
+    #[arg(long, value_name = "BLOCKS", conflicts_with = "url", allow_negative_numbers = true, value_parser = number("a number of blocks", 0..=1_000_000_000))]
     pub(crate) reorg_window: Option<u64>,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 /// What is to stay: exactly one of these.

@@ -99,6 +99,11 @@ pub(super) fn run_child(args: &RecoveryArgs, child: &str) -> anyhow::Result<()> 
         bail!("the benchmark's child was called with {child:?}");
     };
     let (round, place): (u64, usize) = (round.parse()?, place.parse()?);
+    // Ends with the parent, if the parent ends before it kills.
+    std::thread::spawn(|| {
+        std::io::stdin().read_to_end(&mut Vec::new()).ok();
+        std::process::exit(1)
+    });
     let mut contenders = Contender::all(&args.options, recovery.opening(), Path::new(dir));
     let store = contenders.get_mut(place).context("there is no such store")?.store()?;
     load(&recovery.space, store, &ProgressBar::hidden())?;
@@ -107,9 +112,9 @@ pub(super) fn run_child(args: &RecoveryArgs, child: &str) -> anyhow::Result<()> 
     stdout.write_all(COMMITTED.as_bytes())?;
     stdout.write_all(b"\n")?;
     stdout.flush()?;
-    // Ends with the parent, if the parent ends before it kills.
-    std::io::stdin().read_to_end(&mut Vec::new())?;
-    std::process::exit(1)
+    loop {
+        std::thread::park();
+    }
 }
 
 /// A process that does not outlive its owner.

@@ -44,8 +44,11 @@ impl Drop for Scratch {
     }
 }
 
+/// Under another name first: stores that are still written find no place for another file, which would keep their directories from going.
 fn remove(path: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(path) {
+    let gone = path.with_extension("removed");
+    let removed = std::fs::rename(path, &gone).and_then(|()| std::fs::remove_dir_all(&gone));
+    if let Err(error) = removed {
         eprintln!("shingle: cannot remove {}: {error}", path.display());
     }
 }

@@ -3,11 +3,12 @@
 use crate::args::FlushArgs;
 use crate::output::Output;
 use crate::units;
+use serde_json::json;
 use shingle::Flushed;
 
 pub(crate) fn run(args: &FlushArgs, out: &mut Output) -> anyhow::Result<()> {
     let flushed: Flushed = match args.node.node()? {
-        Some(node) => node.act("flush", &args.token)?,
+        Some(node) => node.act("flush", &json!({}), &args.token)?,
         None => {
             let db = args.store.open()?;
             let flushed = db.flush()?;

@@ -3,7 +3,7 @@
 use crate::args::StatusArgs;
 use crate::output::Output;
 use crate::units;
-use shingle::{Condition, Stats, Status};
+use shingle::{CheckpointStats, Condition, PruneStats, Stats, Status};
 use std::time::Duration;
 
 /// The floor, and what keeps it where it is.
@@ -59,6 +59,8 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
             ),
         ),
         ("blocks", units::count(stats.blocks)),
+        ("pruning", pruning(&stats.prune)),
+        ("checkpoints", checkpoints(&stats.checkpoints)),
         ("writes", writes(&stats.condition)),
     ])?;
     out.line("")?;
@@ -85,6 +87,41 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         "flushed version",
     ];
     out.table(&header, rows)
+}
+
+fn pruning(prune: &PruneStats) -> String {
+    let mut said = vec![if prune.background { "by itself" } else { "by hand" }.to_owned()];
+    if prune.runs > 0 {
+        let removed = units::counted(prune.versions, "version");
+        said.push(format!("{} removed in {}", removed, units::counted(prune.runs, "pruning")));
+    }
+    if prune.lag_blocks > 0 {
+        said.push(format!("{} behind", units::counted(prune.lag_blocks, "block")));
+    }
+    if let Some(progress) = prune.progress {
+        let left = progress.remaining_ms.map(|ms| format!(", {} left", units::duration(Duration::from_millis(ms))));
+        said.push(format!("under way: {:.0} %{}", 100.0 * progress.fraction, left.unwrap_or_default()));
+    }
+    said.extend(prune.failure.as_ref().map(|why| format!("FAILED: {why}")));
+    said.join("; ")
+}
+
+fn checkpoints(checkpoints: &CheckpointStats) -> String {
+    let mut said = vec![match &checkpoints.newest {
+        None => "none".to_owned(),
+        Some(newest) => {
+            let (made, kept) = (units::date(newest.created_ms), units::count(checkpoints.kept));
+            format!("{kept}; the newest is {}, version {}, made {made}", newest.name, newest.version)
+        }
+    }];
+    if checkpoints.made > 0 {
+        let took = units::duration(Duration::from_millis(checkpoints.last_duration_ms));
+        let pause = checkpoints.last_longest_commit_micros.map(Duration::from_micros).map(units::duration);
+        let pause = pause.map(|pause| format!(", the longest commit meanwhile {pause}"));
+        said.push(format!("the last one took {took}{}", pause.unwrap_or_default()));
+    }
+    said.extend(checkpoints.last_failure.as_ref().map(|why| format!("FAILED: {why}")));
+    said.join("; ")
 }
 
 fn writes(condition: &Condition) -> String {

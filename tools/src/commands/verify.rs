@@ -5,6 +5,7 @@ use crate::failure::Negative;
 use crate::output::Output;
 use crate::{progress, units};
 use serde::Serialize;
+use serde_json::json;
 use shingle::{Error, ErrorKind, ShardVerified, VerifyReport};
 
 #[derive(Serialize)]
@@ -17,7 +18,7 @@ struct Verified<'a> {
 
 pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> anyhow::Result<()> {
     if let Some(node) = args.node.node()? {
-        return report(&node.act("verify", &args.token)?, out);
+        return report(&node.act("verify", &json!({}), &args.token)?, out);
     }
     let db = match args.store.open() {
         Err(error) if is_damage(&error) => {

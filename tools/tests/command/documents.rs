@@ -1,6 +1,7 @@
 //! Each command in the documents for operators is run as it stands there.
 
-use crate::support::{Place, Serving};
+use crate::serving::Serving;
+use crate::support::Place;
 use std::path::Path;
 use std::process::Command;
 
@@ -79,7 +80,9 @@ fn the_commands_and_settings_of_the_tuning_guide_work() {
     }
     // Each setting that a table names is one: a file that sets it to nonsense is refused by its name, not as unknown.
     let names = text.split('`').filter(|word| word.contains('.') || *word == "row_cache_size");
-    let names = names.filter(|word| ["rocksdb.", "flush.", "log."].iter().any(|part| word.starts_with(part)));
+    let names = names.filter(|word| {
+        ["rocksdb.", "flush.", "log.", "prune.", "checkpoint."].iter().any(|part| word.starts_with(part))
+    });
     let mut seen = 0;
     for name in names.filter_map(|name| name.split([' ', '=']).next()) {
         let (section, setting) = name.split_once('.').expect("a section and a setting");

@@ -15,4 +15,5 @@ mod page;
 mod prune;
 mod reading_and_writing;
 mod refusals;
+mod serving;
 mod support;

@@ -1,7 +1,8 @@
 //! The dashboard, the alarms and the documents name only metrics that exist, and Prometheus takes them.
 
 use crate::http::get;
-use crate::support::{Place, Serving};
+use crate::serving::Serving;
+use crate::support::Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

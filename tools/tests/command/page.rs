@@ -1,7 +1,8 @@
 //! The operator's page in a browser: it renders, it lives, and it says so when the node does not.
 
 use crate::browser::Browser;
-use crate::support::{Place, Serving};
+use crate::serving::Serving;
+use crate::support::Place;
 use serde_json::{Value, json};
 
 /// What a browser must not have said: an exception, or a policy that was broken.
