@@ -181,12 +181,14 @@ impl Core {
         let (log, sync_micros) =
             self.log.as_ref().map(|log| log.lock()).map(|log| (log.stats(), log.sync_micros())).unzip();
         let counts = self.counters.counts();
+        // Not within the expression below, to whose end the lock would be held: what else is asked there takes it, too.
+        let blocks = self.blocks.read().len() as u64;
         Stats {
             version: self.visible(),
             height: self.newest_block().map(|block| block.height),
             floor: self.snapshots.floor(),
             slot_map_epoch: self.shards.map().epoch(),
-            blocks: self.blocks.read().len() as u64,
+            blocks,
             shards,
             log,
             memory_bytes: self.memory().total_bytes,

@@ -113,6 +113,15 @@ fn a_scrape_during_heavy_commits_is_sound() {
                 }
             });
         }
+        let sealing = scope.spawn(|| {
+            for height in 6.. {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                commit(&node.db, height);
+                node.db.stats();
+            }
+        });
         let mut before = BTreeMap::new();
         for round in 0..60 {
             if round % 20 == 10 {
@@ -133,6 +142,7 @@ fn a_scrape_during_heavy_commits_is_sound() {
             before = now;
         }
         done.store(true, Ordering::Relaxed);
+        sealing.join().expect("no panic");
     });
 }
 

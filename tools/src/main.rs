@@ -15,12 +15,15 @@ mod units;
 
 use args::{Cli, Command};
 use clap::Parser;
+use interrupt::Interrupt;
 use output::Output;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli) {
+    let done = run(&cli);
+    Interrupt::leave_the_end_to_it();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
     }

@@ -30,7 +30,8 @@ function meter(name, value, whole, parts, note) {
   return element("div", "meter", element("p", "", element("span", "", name), element("span", "", `${bytes(value)} of ${bytes(whole)}`)), bar(whole, ...parts), element("small", "", note));
 }
 
-function showTiles(status, newest) {
+function showTiles(status, newest, end) {
+  const last = status.checkpoints.newest;
   const flushed = Math.min(...status.shards.map(shard => shard.flushed_version));
   const tiles = [
     [status.head ? count(status.head.height) : "–", "height"],
@@ -40,6 +41,7 @@ function showTiles(status, newest) {
     [`${(100 * status.memory_bytes / status.memory_budget_bytes).toFixed(0)} %`, "of memory budget"],
     [count(status.version - flushed), "versions not flushed"],
     [count(status.open_snapshots), "open snapshots"],
+    [last ? ago(end - last.created_ms).replace(" ago", "") : "none", "since the last checkpoint"],
   ];
   byId("tiles").replaceChildren(...tiles.map(([value, name]) => element("div", "tile", element("b", "", value), element("span", "", name))));
 }
@@ -196,7 +198,7 @@ async function update() {
     const seconds = before ? (performance.now() - before.at) / 1000 : 0;
     byId("dir").textContent = status.dir ?? "in memory";
     showCondition(status.condition);
-    showTiles(status, newest);
+    showTiles(status, newest, end);
     showPanels(status, seconds);
     showPruning(status, end);
     showCheckpoints(status.checkpoints, checkpoints, end);

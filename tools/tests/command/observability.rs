@@ -38,7 +38,10 @@ fn names(text: &str) -> BTreeSet<&str> {
 
 fn demo(place: &Place) -> Serving {
     place.token("token");
-    Serving::start(place, &["--demo", "--blocks-per-second", "50", "--token-file", "token"])
+    let node = Serving::start(place, &["--demo", "--blocks-per-second", "50", "--token-file", "token"]);
+    // The newest checkpoint is exported once there is one.
+    place.ok(&["checkpoint", "create", "first", "--url", node.url(), "--token-file", "token"]);
+    node
 }
 
 /// The kind of each family.
@@ -211,7 +214,9 @@ fn prometheus_has_every_metric_of_every_shard_and_sums_agree() {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_secs(5));
-        place.ok(&["flush", "--url", node.url(), "--token-file", "token"]);
+        for verb in [&["flush"][..], &["prune", "--keep-blocks", "100"]] {
+            place.ok(&[verb, &["--url", node.url(), "--token-file", "token"]].concat());
+        }
     }
     let ask = |text: &str| query(&prometheus, text).unwrap_or_else(|| panic!("no answer to {text}"));
     let scrapes = ask("count_over_time(up[1m])")[0].1;
@@ -236,6 +241,12 @@ fn prometheus_has_every_metric_of_every_shard_and_sums_agree() {
     }
     assert!(ask("rate(shingle_commits_total[30s])")[0].1 > 1.0, "the node is under load");
     assert!(ask("sum(rocksdb_total_sst_size_bytes)")[0].1 > 0.0);
+    assert!(ask("shingle_prunes_total")[0].1 >= 10.0 && ask("shingle_pruned_versions_total")[0].1 > 0.0);
+    assert!(ask("shingle_prune_duration_seconds_count - shingle_prunes_total")[0].1.abs() < 1.0);
+    // The newest 64 blocks stay for a rollback in any case.
+    assert!(ask("shingle_height - shingle_prune_lag_blocks")[0].1 > 100.0 && ask("shingle_floor_version")[0].1 > 1.0);
+    assert!(ask("shingle_checkpoints")[0].1 >= 1.0 && ask("shingle_checkpoint_age_seconds")[0].1 > 0.0);
+    assert!(ask("shingle_checkpoint_last_longest_commit_seconds")[0].1 > 0.0, "commits went on beside it");
     let hits = ask(
         "rocksdb_cache_hit_rate - 100 * shingle_shard_block_cache_hits_total / (shingle_shard_block_cache_hits_total + shingle_shard_block_cache_misses_total)",
     );

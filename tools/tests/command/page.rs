@@ -23,7 +23,11 @@ fn number(browser: &Browser, selector: &str) -> f64 {
 fn the_page_renders_updates_and_shows_a_stopped_node_as_stopped() {
     let Some(browser) = Browser::start() else { return };
     let place = Place::new();
-    let node = Serving::start(&place, &["--demo", "--blocks-per-second", "20"]);
+    place.token("token");
+    let node = Serving::start(&place, &["--demo", "--blocks-per-second", "20", "--token-file", "token"]);
+    let acting = ["--url", node.url(), "--token-file", "token"];
+    place.ok(&[&["checkpoint", "create", "before-upgrade"][..], &acting].concat());
+    place.ok(&[&["prune", "--keep-blocks", "7", "--dry-run"][..], &acting].concat());
     browser.open(node.url());
     browser.wait_for("document.querySelectorAll('#shards tbody tr').length === 8");
     browser.wait_for("document.querySelector('#state').textContent === 'running'");
@@ -41,6 +45,26 @@ fn the_page_renders_updates_and_shows_a_stopped_node_as_stopped() {
     assert!(title.as_str().is_some_and(|title| title.contains("commits/s")), "{title}");
     browser
         .wait_for("[...document.querySelectorAll('#shards tbody tr')].some(row => row.cells[3].textContent !== '0')");
+
+    browser.wait_for("document.querySelectorAll('#checkpoints li').length === 1");
+    assert!(browser.text("#checkpoints").contains("before-upgrade"), "{}", browser.text("#checkpoints"));
+    assert!(browser.text("#pruning").contains("by hand"), "{}", browser.text("#pruning"));
+    assert!(
+        browser.text("#operations").contains("prune, dry_run, keep_blocks 7: done"),
+        "{}",
+        browser.text("#operations")
+    );
+    place.ok(&[&["checkpoint", "create", "another"][..], &acting].concat());
+    browser.wait_for("document.querySelector('#checkpoints li').textContent.startsWith('another')");
+    place.ok(&[&["checkpoint", "delete", "before-upgrade"][..], &acting].concat());
+    browser.wait_for("document.querySelectorAll('#checkpoints li').length === 1");
+
+    let under_way = "showPruning({ prune: { ...before.status.prune, held_back: { by: 'snapshot', version: 12 }, failure: '<b>full</b>', \
+         progress: { fraction: 0.25, versions: 1000, remaining_ms: 90000 } }, prune_micros: { counts: [], sum: 0 } }, 0); document.querySelector('#pruning').parentElement.textContent";
+    let said = browser.evaluate(under_way).as_str().unwrap_or_default().to_owned();
+    for part in ["a snapshot at 12", "<b>full</b>", "25 %, 1 000 versions", "1.50 min left"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 
     // Whatever the node says is text.
     browser.evaluate("showCondition({ writable: false, reason: '<img src=x>poisoned' })");
@@ -73,7 +97,10 @@ fn the_page_renders_updates_and_shows_a_stopped_node_as_stopped() {
 fn the_page_is_readable_on_a_phone_and_in_the_dark() {
     let Some(browser) = Browser::start() else { return };
     let place = Place::new();
-    let node = Serving::start(&place, &["--demo"]);
+    place.token("token");
+    let node = Serving::start(&place, &["--demo", "--token-file", "token"]);
+    let name = "a-name-as-long-as-one-may-be-for-a-checkpoint-that-somebody-made-before-the-upgrade-of-the-whole-fleet";
+    place.ok(&["checkpoint", "create", &name[..100], "--url", node.url(), "--token-file", "token"]);
     browser.call(
         "Emulation.setDeviceMetricsOverride",
         &json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true }),
@@ -81,7 +108,7 @@ fn the_page_is_readable_on_a_phone_and_in_the_dark() {
     browser.open(node.url());
     browser.wait_for("document.querySelectorAll('#shards tbody tr').length === 8");
     assert_eq!(browser.evaluate("document.documentElement.scrollWidth"), 360, "nothing sticks out");
-    let clipped = "[...document.querySelectorAll('.tile b, dd, td')].filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.textContent)";
+    let clipped = "[...document.querySelectorAll('.tile b, dd, td, li b, li span')].filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.textContent)";
     assert_eq!(browser.evaluate(clipped), json!([]), "nothing is cut off");
     // The lightness of what a colour is, from 0 to 255.
     let light = |property: &str| {
