@@ -25,6 +25,7 @@ build: setup
 demo: build
 	@$(CARGO_TARGET_DIR)/release/shingle demo
 
-test: setup
+test:
+	@scripts/setup tests
 	cargo test $(CARGO_FLAGS)
 	cargo test $(CARGO_FLAGS) --features failpoints --test crash --test checkpoint_crash --test prune_crash --test backend_failpoints

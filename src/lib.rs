@@ -37,10 +37,15 @@
 //! # }
 //! ```
 
+#[cfg(feature = "admin")]
+pub mod admin;
 mod builder;
 mod checkpoints;
 mod config;
 mod database;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+mod status;
 #[cfg(feature = "object-store")]
 pub mod transfer;
 
@@ -51,12 +56,13 @@ pub use config::{
 pub use database::Database;
 pub use shingle_router::{
     At, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
-    CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FileDamage, FlushStats, Flushed, Isolation, KeyRange,
-    LogStats, OpenSnapshots, PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Recovery, RecoveryCut,
-    RepairReport, RestoreOptions, Restored, Result, Retention, RoutingKey, Scan, SealedBlock, ShardDiagnosis,
-    ShardRepair, ShardStats, ShardVerified, Snapshot, Space, Stats, Transaction, TransactionScan, VerifyProgress,
-    VerifyReport, Version,
+    CommitHandle, Condition, Counts, Diff, Difference, Distribution, Durability, EngineStats, Error, ErrorKind,
+    FileDamage, FlushStats, Flushed, Isolation, KeyRange, LogStats, Memory, OpenSnapshots, PruneHold, PruneOptions,
+    PruneProgress, PruneStats, Pruned, Recovery, RecoveryCut, RepairReport, RestoreOptions, Restored, Result,
+    Retention, RoutingKey, RowCacheStats, Scan, SealedBlock, ShardDiagnosis, ShardRepair, ShardStats, ShardVerified,
+    SlotMap, Snapshot, Space, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
 };
+pub use status::Status;
 
 /// The code of the README compiles.
 #[cfg(doctest)]

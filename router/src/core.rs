@@ -5,6 +5,7 @@ use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile, SealedBlock};
 use crate::checkpoint::Checkpoints;
 use crate::commit::{Pipeline, Sequencer};
+use crate::counters::Counters;
 use crate::flush::Flusher;
 use crate::health::Health;
 use crate::lock::StoreLock;
@@ -16,11 +17,11 @@ use crate::recovery::Recovery;
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
 use crate::snapshot::Snapshots;
-use crate::stats::Counters;
 use crate::workers::Workers;
 use parking_lot::{Mutex, RwLock};
-use shingle_shard::Version;
+use shingle_shard::{RowCache, Version};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -55,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) health: Health,
     pub(crate) counters: Counters,
     pub(crate) recovery: Recovery,
+    /// Rows that were read from the shards; `None`: none are kept.
+    pub(crate) row_cache: Option<Arc<RowCache>>,
     /// `None`: the store lives in memory. The last field, so that the lock is given back when everything else is closed.
     pub(crate) disk: Option<Disk>,
 }
@@ -66,7 +69,7 @@ pub(crate) struct Disk {
     pub(crate) manifest: Mutex<Manifest>,
     pub(crate) blocks: Mutex<BlocksFile>,
     pub(crate) epoch: u64,
-    pub(crate) _lock: StoreLock,
+    pub(crate) lock: StoreLock,
 }
 
 impl Disk {

@@ -23,7 +23,7 @@ const PENDING_COMPACTION_BYTES_MAX: u64 = 64 << 30;
 const RETRY: Duration = Duration::from_millis(100);
 
 /// What a flush wrote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Flushed {
     /// Versions of keys, tombstones among them.
     pub keys: u64,
@@ -32,7 +32,7 @@ pub struct Flushed {
 }
 
 /// What all flushes since the store was opened have written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FlushStats {
     /// Flushes that wrote something.
     pub flushes: u64,
@@ -100,6 +100,11 @@ impl Flusher {
 
     pub(crate) fn stats(&self) -> FlushStats {
         self.state.lock().stats
+    }
+
+    /// Why the last flush failed, if it did.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.state.lock().failure.clone()
     }
 
     pub(crate) fn set_automatic(&self, automatic: bool) {
@@ -203,6 +208,10 @@ impl Flusher {
                     flusher.sleep(&mut state, until_due);
                 }
                 Err(failure) => {
+                    match failure {
+                        Some(_) => core.counters.flush_failed(),
+                        None => core.counters.waited_for_compaction(RETRY),
+                    }
                     state.failure = failure;
                     flusher.freed.notify_all();
                     flusher.rest(&mut state, RETRY);
@@ -274,6 +283,7 @@ impl Core {
     fn flush_shards(&self, chosen: impl Fn(usize) -> bool + Sync) -> Result<Flushed> {
         let _one_at_a_time = self.flusher.exclude();
         self.health.check()?;
+        let begun = Instant::now();
         let everything = self.shards.all().iter().all(|shard| chosen(shard.number()));
         if everything {
             let mut state = self.flusher.state.lock();
@@ -310,6 +320,9 @@ impl Core {
         let last_block = self.blocks.read().at_or_below_version(everywhere).map(|block| block.height);
         if let Some(log) = &self.log {
             log.lock().release(everywhere)?;
+        }
+        if sum.keys > 0 {
+            self.counters.flush_micros.add_time(begun.elapsed());
         }
         let mut state = self.flusher.state.lock();
         state.failure = None;

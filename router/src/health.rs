@@ -1,5 +1,6 @@
 //! The one place that knows whether the store may still be written to.
 
+use crate::core::Core;
 use crate::{Error, ErrorKind, Result};
 use std::sync::OnceLock;
 
@@ -9,6 +10,15 @@ use std::sync::OnceLock;
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     poisoned: OnceLock<Error>,
+}
+
+/// Whether a store takes commits.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Condition {
+    /// It does.
+    pub writable: bool,
+    /// Why not, or why soon not: what poisoned it, that it is closed, or what keeps its flushes from succeeding.
+    pub reason: Option<String>,
 }
 
 impl Health {
@@ -25,5 +35,15 @@ impl Health {
     /// Latches `cause` unless something was latched before, and returns what every later write is told.
     pub(crate) fn poison(&self, cause: &Error) -> Error {
         self.poisoned.get_or_init(|| cause.clone().poisoned()).clone()
+    }
+}
+
+impl Core {
+    pub(crate) fn condition(&self) -> Condition {
+        let closed = || if self.sequencer.lock().is_closing() { Err(Error::Closed) } else { Ok(()) };
+        match self.health.check().and_then(|()| closed()) {
+            Err(error) => Condition { writable: false, reason: Some(error.to_string()) },
+            Ok(()) => Condition { writable: true, reason: self.flusher.failure().map(|error| error.to_string()) },
+        }
     }
 }

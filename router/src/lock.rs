@@ -5,7 +5,8 @@ use crate::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Holds the store until it is dropped. The system gives the lock back when the process ends, however it ends.
@@ -28,11 +29,21 @@ impl StoreLock {
             }
             Err(error) => return Err(Error::io("lock", &path, error.into())),
         }
-        // The lock holds without it, and so does the store on a full disk: who holds it is only for the reader.
-        if file.set_len(0).is_ok() {
-            file.write_all(describe_self().as_bytes()).ok();
+        let lock = StoreLock { file };
+        lock.announce(None);
+        Ok(lock)
+    }
+
+    /// Tells those who find the store locked where they reach it; `None`: nowhere.
+    pub(crate) fn announce(&self, address: Option<&str>) {
+        self.describe(&describe_self(address));
+    }
+
+    /// The lock holds without it, and so does the store on a full disk: who holds it is only for the reader.
+    fn describe(&self, holder: &str) {
+        if self.file.set_len(0).is_ok() {
+            self.file.write_all_at(holder.as_bytes(), 0).ok();
         }
-        Ok(StoreLock { file })
     }
 }
 
@@ -45,9 +56,11 @@ impl Drop for StoreLock {
     }
 }
 
-fn describe_self() -> String {
+/// The address first: a long command line is cut off.
+fn describe_self(address: Option<&str>) -> String {
     let command: Vec<_> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    format!("process {} ({})", std::process::id(), command.join(" "))
+    let serving = address.map(|address| format!(", which serves it at {address}")).unwrap_or_default();
+    format!("process {}{serving} ({})", std::process::id(), command.join(" "))
 }
 
 /// Whoever holds the lock may not have written who it is yet.
@@ -74,6 +87,12 @@ mod tests {
             }
             other => panic!("locked twice: {other:?}"),
         }
+        first.announce(Some("http://127.0.0.1:9"));
+        let said = StoreLock::acquire(dir.path()).expect_err("it is locked").to_string();
+        assert!(said.contains("serves it at http://127.0.0.1:9 "), "{said}");
+        first.announce(None);
+        let said = StoreLock::acquire(dir.path()).expect_err("it is locked").to_string();
+        assert!(!said.contains("http"), "{said}");
         drop(first);
         StoreLock::acquire(dir.path()).map(drop)
     }

@@ -5,6 +5,7 @@ use crate::blocks::{BlockIndex, BlocksFile};
 use crate::checkpoint::{Checkpoints, remove_unfinished};
 use crate::commit::{Pipeline, Sequencer};
 use crate::core::{Core, Disk};
+use crate::counters::Counters;
 use crate::creating::Creating;
 use crate::flush::Flusher;
 use crate::health::Health;
@@ -19,7 +20,6 @@ use crate::rollback::Rollbacks;
 use crate::shards::Shards;
 use crate::slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX, SlotMap, Slots};
 use crate::snapshot::Snapshots;
-use crate::stats::Counters;
 use crate::store::Store;
 use crate::workers::Workers;
 use crate::{Error, Result};
@@ -166,6 +166,7 @@ impl Store {
             health: Health::default(),
             counters: Counters::default(),
             recovery: Recovery::default(),
+            row_cache: None,
             options: options.router.clone(),
         };
         Store::start(core)
@@ -207,7 +208,7 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
     let slots = manifest.slots();
     let row_cache =
         Some(options.router.row_cache_bytes).filter(|&bytes| bytes > 0).map(|bytes| Arc::new(RowCache::new(bytes)));
-    let shards = make_shards(backends, &options.router, row_cache);
+    let shards = make_shards(backends, &options.router, row_cache.clone());
     let blocks = BlocksFile::open(layout.dir, manifest.store_id)?;
     let mut replay = Replay::new(shards, blocks, manifest.epoch, &options.router, &workers);
     let (mut log, mut recovered) =
@@ -244,13 +245,14 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         health: Health::default(),
         counters: Counters::default(),
         recovery: Recovery::new(recovered, commits),
+        row_cache,
         shards: Shards::new(shards, slots, manifest.slot_map.clone()),
         disk: Some(Disk {
             dir: layout.dir.to_owned(),
             epoch: manifest.epoch,
             manifest: Mutex::new(manifest),
             blocks: Mutex::new(blocks_file),
-            _lock: lock,
+            lock,
         }),
         options: options.router,
     })

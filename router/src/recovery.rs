@@ -40,7 +40,7 @@ pub(crate) struct Replayed {
 }
 
 /// What opening the store has found in its log.
-#[derive(Clone, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Recovery {
     /// Whether the store was closed in order.
     pub clean: bool,
@@ -51,7 +51,7 @@ pub struct Recovery {
 }
 
 /// Where the log was cut off.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct RecoveryCut {
     /// The segment.
     pub segment: PathBuf,

@@ -61,7 +61,7 @@ impl Slots {
 /// Which shard each slot lives on. Immutable: a change is a new map with the next epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Runs", try_from = "Runs")]
-pub(crate) struct SlotMap {
+pub struct SlotMap {
     epoch: u64,
     shard_of_slot: Vec<u16>,
 }
@@ -74,12 +74,14 @@ impl SlotMap {
     }
 
     /// Which replacement of the first map this is, counted from one.
-    pub(crate) fn epoch(&self) -> u64 {
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
     /// How many slots the map has.
-    pub(crate) fn slots(&self) -> u32 {
+    #[must_use]
+    pub fn slots(&self) -> u32 {
         self.shard_of_slot.len() as u32
     }
 
@@ -90,7 +92,7 @@ impl SlotMap {
     }
 
     /// The shard of each slot, in the slots' order.
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = usize> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = usize> {
         self.shard_of_slot.iter().map(|&shard| usize::from(shard))
     }
 }

@@ -10,7 +10,7 @@ use shingle_shard::{KeyRange, Version};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Below this many keys, a `multi_get` reads them one after the other: waking the workers costs more than it saves.
 const PARALLEL_KEYS_MIN: usize = 64;
@@ -48,7 +48,7 @@ struct OpenAt {
 }
 
 /// Snapshots that are open at one version, and keep what they see from being pruned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OpenSnapshots {
     /// The version.
     pub version: Version,
@@ -56,6 +56,16 @@ pub struct OpenSnapshots {
     pub count: u64,
     /// How long one or another has been open, in milliseconds.
     pub open_ms: u64,
+}
+
+/// How many snapshots are open, and what they hold back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Summary {
+    pub(crate) count: usize,
+    /// The lowest version of one.
+    pub(crate) oldest: Option<Version>,
+    /// For how long a version has been held, at the most.
+    pub(crate) longest: Option<Duration>,
 }
 
 impl Snapshots {
@@ -68,10 +78,13 @@ impl Snapshots {
         self.floor.load(Ordering::Acquire)
     }
 
-    /// How many snapshots are open, and the version of the oldest.
-    pub(crate) fn count_and_oldest(&self) -> (usize, Option<Version>) {
+    pub(crate) fn summary(&self) -> Summary {
         let open = self.open.lock();
-        (open.values().map(|at| at.count).sum(), open.keys().next().copied())
+        Summary {
+            count: open.values().map(|at| at.count).sum(),
+            oldest: open.keys().next().copied(),
+            longest: open.values().map(|at| at.since).min().map(|since| since.elapsed()),
+        }
     }
 
     /// The oldest `most` versions at which snapshots are open.

@@ -5,16 +5,21 @@ use crate::blocks::{Block, SealedBlock};
 use crate::checkpoint::{Checkpoint, CheckpointProgress, Checkpoints};
 use crate::commit::{CommitHandle, Lifecycle, Pipeline, Prepared};
 use crate::core::Core;
+use crate::counters::Counts;
 use crate::feed::{ChangeFeed, Diff};
 use crate::flush::{Flushed, Flusher};
+use crate::health::Condition;
+use crate::histogram::Distribution;
 use crate::prune::{PruneOptions, PruneProgress, Pruned, Pruner, Retention};
+use crate::slot::SlotMap;
 use crate::snapshot::{At, Snapshot};
 use crate::stats::Stats;
 use crate::transaction::{Isolation, Transaction};
 use crate::verify::{VerifyProgress, VerifyReport};
 use crate::{Error, Result};
 use parking_lot::Mutex;
-use shingle_shard::Version;
+use shingle_shard::{Memory, Version};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -245,6 +250,43 @@ impl Store {
     #[must_use]
     pub fn shard_of(&self, key: &[u8]) -> usize {
         self.core.shards.route(key).shard.number()
+    }
+
+    /// The store's directory; `None` for a store in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.core.disk.as_ref().map(|disk| disk.dir.as_path())
+    }
+
+    /// Whether the store takes commits.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        self.core.condition()
+    }
+
+    /// Which shard each slot lives on.
+    #[must_use]
+    pub fn slot_map(&self) -> Arc<SlotMap> {
+        self.core.shards.map()
+    }
+
+    /// Tells those who find the store locked at which address this process serves it; `None`: at none any more.
+    pub fn announce(&self, address: Option<&str>) {
+        if let Some(disk) = &self.core.disk {
+            disk.lock.announce(address);
+        }
+    }
+
+    /// What was counted since the store was opened, and how long commits took, in microseconds: cheap enough to be asked for every second.
+    #[must_use]
+    pub fn counts(&self) -> (Counts, Distribution) {
+        (self.core.counters.counts(), self.core.counters.commit_micros.distribution())
+    }
+
+    /// What the memtables take.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.core.memory()
     }
 
     /// The store's figures.

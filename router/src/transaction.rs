@@ -3,8 +3,8 @@
 use crate::batch::Batch;
 use crate::commit::{CommitHandle, Prepared, ReadKey, ReadSet};
 use crate::core::Core;
+use crate::ending::Ending;
 use crate::scan::Scan;
-use crate::snapshot::Snapshot;
 use crate::{Durability, Error, ErrorKind, Result};
 use shingle_shard::{KeyRange, Version, check_key, check_value};
 use std::collections::BTreeMap;
@@ -42,19 +42,18 @@ type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 /// ```
 #[derive(Debug)]
 pub struct Transaction {
-    snapshot: Snapshot,
     isolation: Isolation,
     durability: Option<Durability>,
     writes: Writes,
     keys_read: Vec<ReadKey>,
     ranges_read: Vec<KeyRange>,
+    ending: Ending,
 }
 
 impl Transaction {
     pub(crate) fn begin(core: &Arc<Core>, isolation: Isolation) -> Self {
-        core.counters.begun();
         Transaction {
-            snapshot: Snapshot::newest(core),
+            ending: Ending::begin(core),
             isolation,
             durability: None,
             writes: Writes::new(),
@@ -66,7 +65,7 @@ impl Transaction {
     /// The version that the transaction reads at.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.snapshot.version()
+        self.ending.snapshot.version()
     }
 
     /// The value of `key`: the transaction's own if it has written it.
@@ -78,9 +77,9 @@ impl Transaction {
         if let Some(value) = self.writes.get(key) {
             return Ok(value.clone());
         }
-        let value = self.snapshot.get(key)?;
+        let value = self.ending.snapshot.get(key)?;
         if self.isolation == Isolation::Serializable {
-            self.keys_read.push(ReadKey::new(&self.snapshot.core().shards, key.to_vec()));
+            self.keys_read.push(ReadKey::new(&self.ending.snapshot.core().shards, key.to_vec()));
         }
         Ok(value)
     }
@@ -112,7 +111,7 @@ impl Transaction {
             self.ranges_read.push(range.clone());
         }
         TransactionScan {
-            stored: self.snapshot.scan(range.clone()),
+            stored: self.ending.snapshot.scan(range.clone()),
             stored_front: None,
             stored_back: None,
             own: own.into(),
@@ -169,12 +168,14 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::commit`]; conflicts are reported here, not by the handle.
     pub fn submit(self) -> Result<CommitHandle> {
-        self.snapshot.check()?;
+        self.ending.snapshot.check()?;
         if self.writes.is_empty() {
             // It saw one version of the store, and so stands in the serial order right behind that version.
-            return Ok(CommitHandle::finished(self.version()));
+            let version = self.version();
+            self.ending.committed();
+            return Ok(CommitHandle::finished(version));
         }
-        let core = self.snapshot.core();
+        let core = self.ending.snapshot.core();
         let mut batch = Batch::new();
         for (key, value) in &self.writes {
             match value {
@@ -183,10 +184,11 @@ impl Transaction {
             };
         }
         let durability = self.durability.unwrap_or(core.options.durability);
-        let prepared = Prepared::commit(&core.shards, &batch, None, durability, core.options.batch_bytes_max)?;
+        let mut prepared = Prepared::commit(&core.shards, &batch, None, durability, core.options.batch_bytes_max)?;
+        prepared.is_transaction = true;
         let mut reads = ReadSet {
             at: self.version(),
-            rollbacks_seen: self.snapshot.rollbacks_seen(),
+            rollbacks_seen: self.ending.snapshot.rollbacks_seen(),
             keys: self.keys_read,
             ranges: self.ranges_read,
         };
@@ -195,7 +197,9 @@ impl Transaction {
         let written = self.writes.into_keys().filter(|key| reads.keys[..seen].iter().all(|read| read.key != *key));
         let written: Vec<_> = written.map(|key| ReadKey::new(&core.shards, key)).collect();
         reads.keys.extend(written);
-        core.submit(prepared, Some(&reads))
+        let handle = core.submit(prepared, Some(&reads))?;
+        self.ending.handed_over();
+        Ok(handle)
     }
 
     /// Runs `body` in transactions until one commits, at most [`ATTEMPTS_MAX`] times.

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 const ROWS_PER_REPORT: u64 = 10_000;
 
 /// How far a verification is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct VerifyProgress {
     /// Rows read so far, over all shards.
     pub rows: u64,
@@ -20,14 +20,14 @@ pub struct VerifyProgress {
 }
 
 /// What a verification found.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct VerifyReport {
     /// Each shard.
     pub shards: Vec<ShardVerified>,
 }
 
 /// What a verification found in one shard.
-#[derive(Clone, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct ShardVerified {
     /// The shard's number.
     pub number: usize,

@@ -6,6 +6,7 @@
 
 pub mod backend;
 mod changes;
+mod counts;
 mod error;
 mod flush;
 mod key;
@@ -17,6 +18,7 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
+pub use counts::Counts;
 pub use error::{Error, Result};
 pub use flush::Flushed;
 pub use key::{KEY_BYTES_MAX, KeyRange, Order, VALUE_BYTES_MAX, Version, check_key, check_value, key_hash};

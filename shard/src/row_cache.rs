@@ -101,6 +101,12 @@ impl RowCache {
         RowCache { entries: Cache::with(entries, bytes, Weight, hasher, DefaultLifecycle::default()) }
     }
 
+    /// Bytes that it may hold.
+    #[must_use]
+    pub fn capacity_bytes(&self) -> u64 {
+        self.entries.capacity()
+    }
+
     /// Bytes that it holds now.
     #[must_use]
     pub fn bytes(&self) -> u64 {

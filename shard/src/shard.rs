@@ -1,6 +1,7 @@
 //! One shard: versions in memory over versions in a backend.
 
 use crate::backend::{Backend, PruneSlice, Row};
+use crate::counts::{Counts, ReadCounter};
 use crate::memtable::{EntryRef, Memory, Memtable, Shape, Written};
 use crate::row_cache::{Ask, RowCache};
 use crate::{Hashed, Ops, Result, Version};
@@ -30,6 +31,7 @@ pub struct Shard {
     /// Who changes the backend. Taken before the memtable's locks.
     pub(crate) flushing: Mutex<()>,
     row_cache: Option<Arc<RowCache>>,
+    reads: ReadCounter,
     /// Counts the beginnings and ends of rollbacks: odd while one is under way, or was cut short.
     rollbacks: AtomicU64,
     /// What a large version wrote, while a reader of changes pages through it.
@@ -57,6 +59,7 @@ impl Shard {
             flushed_through: AtomicU64::new(held),
             flushing: Mutex::new(()),
             row_cache,
+            reads: ReadCounter::default(),
             rollbacks: AtomicU64::new(0),
             listed: Mutex::new(None),
         }
@@ -84,6 +87,12 @@ impl Shard {
     /// The same for what several versions write, oldest first: one call is faster than one for each.
     pub fn apply_hashed<'a>(&self, versions: impl Iterator<Item = Hashed<'a>>) {
         self.memtable.apply_hashed(versions);
+    }
+
+    /// Reads and writes since the shard was opened.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.reads.counts(self.memtable.writes())
     }
 
     /// The value of `key` at version `at`. `hash` is the key's [`key_hash`](crate::key_hash).
@@ -114,18 +123,23 @@ impl Shard {
         if at <= self.memtable.evicted_through() {
             return None;
         }
-        self.memtable.with_version(key, hash, at, read)
+        self.memtable.with_version(key, hash, at, read).inspect(|_| self.reads.read_from_memory())
     }
 
     /// As [`Shard::get_row`], when memory has no such row. Memory is asked first: what is evicted meanwhile is in the backend by then.
     fn flushed_row(&self, key: &[u8], hash: u64, at: Version) -> Result<Option<Row>> {
-        let Some(cache) = &self.row_cache else { return self.backend.get(key, at) };
+        let Some(cache) = &self.row_cache else {
+            self.reads.read_from_backend();
+            return self.backend.get(key, at);
+        };
         // Before the backend is read: a rollback that begins meanwhile makes what is read void.
         let epoch = self.rollbacks.load(Ordering::Acquire);
         let ask = Ask { key, hash, at, memory_floor: self.memtable.evicted_through(), epoch };
         if let Some(row) = cache.get(ask) {
+            self.reads.read_from_row_cache();
             return Ok(Some(row));
         }
+        self.reads.read_from_backend();
         let row = self.backend.get(key, at)?;
         if let Some(row) = &row
             && epoch.is_multiple_of(2)

@@ -81,13 +81,19 @@ fn is_usage(error: &Error) -> bool {
 }
 
 /// What the command's user can do, where the error itself speaks to a programmer.
-fn hint(error: &Error) -> Option<&'static str> {
-    if matches!(error, Error::NotAStore { .. }) {
-        Some(
-            "`--dir` names another directory; `shingle demo` makes a store to look at, `shingle put --create` an empty one",
-        )
+fn hint(error: &Error) -> Option<String> {
+    if let Error::Locked { holder, .. } = error
+        && let Some(url) = holder.split_whitespace().find(|word| word.starts_with("http://"))
+    {
+        Some(format!(
+            "`--url {url}` asks it there: `shingle status`, `flush`, `verify`, `prune` and `checkpoint` take it"
+        ))
+    } else if matches!(error, Error::NotAStore { .. }) {
+        let stores = "`shingle demo` makes a store to look at, `shingle put --create` an empty one";
+        Some(format!("`--dir` names another directory; {stores}"))
     } else if matches!(error, Error::LogDamaged { .. }) {
-        Some("nothing was changed; if there is no copy, `shingle status --recover-to-last-good` opens it so, for good")
+        let way_out = "`shingle status --recover-to-last-good` opens it so, for good";
+        Some(format!("nothing was changed; if there is no copy, {way_out}"))
     } else {
         None
     }

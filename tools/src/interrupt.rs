@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks for an orderly end, the second ends at once. A store survives either.
+//! Ctrl-C, and SIGTERM: the first asks for an orderly end, the second ends at once. A store survives either.
 
 use anyhow::Context;
 use std::sync::Arc;
@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The exit code of a process that Ctrl-C ended, as shells count it.
 const INTERRUPTED: i32 = 130;
+
+/// The process ends at once: somebody is cleaning up.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Whether Ctrl-C was pressed.
 #[derive(Clone, Debug)]
@@ -29,10 +32,19 @@ impl Interrupt {
     /// From now on, the first Ctrl-C ends the process at once, after `clean_up`.
     pub(crate) fn ends_at_once(clean_up: impl Fn() + Send + 'static) -> anyhow::Result<()> {
         ctrlc::set_handler(move || {
+            ENDING.store(true, Ordering::SeqCst);
             clean_up();
             std::process::exit(INTERRUPTED);
         })
         .context("cannot listen for Ctrl-C")
+    }
+
+    /// Does not return if the process is ending at once: what fails in the meantime, its files being gone, is nobody's concern, and must not
+    /// end the process before all is cleaned up.
+    pub(crate) fn leave_the_end_to_it() {
+        while ENDING.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
     }
 
     pub(crate) fn asked(&self) -> bool {

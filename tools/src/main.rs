@@ -10,16 +10,20 @@ mod latency;
 mod opening;
 mod output;
 mod progress;
+mod remote;
 mod units;
 
 use args::{Cli, Command};
 use clap::Parser;
+use interrupt::Interrupt;
 use output::Output;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli) {
+    let done = run(&cli);
+    Interrupt::leave_the_end_to_it();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
     }
@@ -32,6 +36,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Demo(args) => commands::demo::run(args, out),
         Command::Replay(args) => commands::replay::run(args, out),
         Command::Status(args) => commands::status::run(args, out),
+        Command::Flush(args) => commands::flush::run(args, out),
+        Command::Serve(args) => commands::serve::run(args, out),
         Command::Get(args) => commands::get::run(args, out),
         Command::Put(args) => commands::put::run(args, out),
         Command::Delete(args) => commands::delete::run(args, out),

@@ -56,6 +56,12 @@ impl Output {
         self.line(table.trim_fmt())
     }
 
+    /// Hands over what was printed so far.
+    pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
+        self.stdout.flush()?;
+        Ok(())
+    }
+
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
         self.stdout.flush()?;
         Ok(())

@@ -1,7 +1,7 @@
 //! Checkpoints by the number of blocks, and the figures of all.
 
 use super::create::Named;
-use super::list::Checkpoint;
+use super::list::{Checkpoint, checkpoints, names};
 use crate::commit::Group;
 use crate::core::Core;
 use crate::{Error, Result};
@@ -15,7 +15,7 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_secs(30);
 
 /// Figures of the checkpoints made since the store was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CheckpointStats {
     /// Checkpoints made.
     pub made: u64,
@@ -27,8 +27,24 @@ pub struct CheckpointStats {
     pub last_version: Option<Version>,
     /// When it was made, in milliseconds since 1970.
     pub last_created_ms: Option<u64>,
+    /// The longest that a commit took while it was made, in microseconds; `None`: nobody committed meanwhile.
+    pub last_longest_commit_micros: Option<u64>,
+    /// The same of all checkpoints.
+    pub longest_commit_micros: Option<u64>,
     /// Why the last one that was tried failed; `None`: it did not.
     pub last_failure: Option<String>,
+    /// Checkpoints that there are, those with a manifest that cannot be read left out.
+    pub kept: u64,
+    /// The newest of them.
+    pub newest: Option<Checkpoint>,
+}
+
+/// The checkpoints as they were when their manifests were last read.
+#[derive(Debug, Default)]
+struct Listed {
+    /// Their names; `None`: one was made or deleted since.
+    names: Option<Vec<String>>,
+    found: Vec<Checkpoint>,
 }
 
 /// What the making of checkpoints shares.
@@ -37,6 +53,7 @@ pub(crate) struct Checkpoints {
     /// One at a time is made or deleted. Taken before the flusher's lock.
     pub(super) making: Mutex<()>,
     stats: Mutex<CheckpointStats>,
+    listed: Mutex<Listed>,
     /// Blocks sealed since the last automatic checkpoint.
     blocks_since: AtomicU64,
     /// A block was sealed since the store was opened: who opens it to read makes no checkpoint.
@@ -48,16 +65,20 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    pub(crate) fn stats(&self) -> CheckpointStats {
-        self.stats.lock().clone()
+    /// What is there has changed: its manifests are read anew.
+    pub(super) fn changed(&self) {
+        self.listed.lock().names = None;
     }
 
-    pub(super) fn note(&self, took: Duration, made: &Result<Checkpoint>) {
+    pub(super) fn note(&self, took: Duration, longest_commit_micros: u64, made: &Result<Checkpoint>) {
+        self.changed();
         let mut stats = self.stats.lock();
         stats.last_failure = made.as_ref().err().map(Error::to_string);
         match made {
             Ok(checkpoint) => {
                 stats.made += 1;
+                stats.last_longest_commit_micros = Some(longest_commit_micros).filter(|&micros| micros > 0);
+                stats.longest_commit_micros = stats.longest_commit_micros.max(stats.last_longest_commit_micros);
                 stats.last_duration_ms = took.as_millis() as u64;
                 (stats.last_version, stats.last_created_ms) = (Some(checkpoint.version), Some(checkpoint.created_ms));
             }
@@ -107,6 +128,25 @@ impl Checkpoints {
 }
 
 impl Core {
+    /// The figures of checkpoints. They are asked for every second: manifests are read only when there are others than before.
+    pub(crate) fn checkpoint_stats(&self) -> CheckpointStats {
+        let mut stats = self.checkpoints.stats.lock().clone();
+        if let Some(disk) = &self.disk {
+            let mut listed = self.checkpoints.listed.lock();
+            // Where the directory cannot be read now, what was found before is told.
+            if let Ok(names) = names(&disk.dir)
+                && listed.names.as_ref() != Some(&names)
+                && let Ok(found) = checkpoints(&disk.dir)
+            {
+                *listed = Listed { names: Some(names), found };
+            }
+            let mut sound = listed.found.iter().filter(|checkpoint| checkpoint.damage.is_none());
+            stats.kept = sound.clone().count() as u64;
+            stats.newest = sound.next_back().cloned();
+        }
+        stats
+    }
+
     /// Blocks above the newest automatic checkpoint, when the store is opened.
     fn blocks_since_automatic(&self) -> u64 {
         let made = self.list_checkpoints().unwrap_or_default();

@@ -8,6 +8,7 @@ use super::{CheckpointProgress, NEVER, list};
 use crate::blocks::{BlocksFile, SealedBlock};
 use crate::core::{Core, Disk};
 use crate::creating::Creating;
+use crate::histogram::micros;
 use crate::layout::{CHECKPOINT_STORE, CheckpointLayout, FORMAT, Layout, shard_name, store_id_text};
 use crate::log::{Log, LogOptions, Tail};
 use crate::manifest::Manifest;
@@ -61,8 +62,15 @@ impl Core {
         self.health.check()?;
         let _one_at_a_time = self.checkpoints.making.lock();
         let began = Instant::now();
+        self.counters.longest_commit.watch();
         let made = self.make_alone(disk, named, progress, stop);
-        self.checkpoints.note(began.elapsed(), &made);
+        let took = began.elapsed();
+        let under_way = self.sequencer.lock().in_flight.begun().map_or(0, |begun| micros(begun.elapsed()));
+        let longest_commit = self.counters.longest_commit.end().max(under_way);
+        if made.is_ok() {
+            self.counters.checkpoint_micros.add_time(took);
+        }
+        self.checkpoints.note(took, longest_commit, &made);
         made
     }
 

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// A checkpoint, as its manifest tells it. Whether its files are as they were, only
 /// [`verify_checkpoint`](super::verify_checkpoint) tells.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Checkpoint {
     /// Its name.
     pub name: String,
@@ -116,7 +116,9 @@ impl Core {
         let disk = self.disk.as_ref().ok_or(Error::InMemory { what: "delete a checkpoint of" })?;
         let _not_while_one_is_made = self.checkpoints.making.lock();
         let shards = disk.manifest.lock().shards.clone();
-        delete(&checkpoint_path(&disk.dir, name)?, name, &shards)
+        let deleted = delete(&checkpoint_path(&disk.dir, name)?, name, &shards);
+        self.checkpoints.changed();
+        deleted
     }
 
     pub(crate) fn list_checkpoints(&self) -> Result<Vec<Checkpoint>> {
@@ -180,6 +182,18 @@ pub(crate) fn remove_unfinished(store_dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The names of the checkpoints, without a look into them.
+pub(super) fn names(store_dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (name, dir) in directories(store_dir)? {
+        if CheckpointManifest::is_there(&dir)? {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 fn directories(store_dir: &Path) -> Result<Vec<(String, PathBuf)>> {

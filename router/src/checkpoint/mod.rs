@@ -30,7 +30,7 @@ pub use verify::{CheckpointReport, FileDamage, verify_checkpoint};
 use std::sync::atomic::AtomicBool;
 
 /// How far work on a checkpoint's files is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CheckpointProgress {
     /// Bytes done.
     pub bytes: u64,

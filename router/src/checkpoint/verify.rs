@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
 /// What verifying a checkpoint found.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct CheckpointReport {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
@@ -20,7 +20,7 @@ pub struct CheckpointReport {
 }
 
 /// A file that is not as it was.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FileDamage {
     /// The file.
     pub path: PathBuf,

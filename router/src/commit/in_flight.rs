@@ -6,6 +6,7 @@ use shingle_shard::{KeyRange, Version};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Commits with more writes than this keep a set of their own, built when the first transaction asks: blocks come without
 /// transactions beside them most of the time, and then cost nothing here.
@@ -74,6 +75,11 @@ impl InFlight {
 
     pub(crate) fn oldest(&self) -> Option<Version> {
         self.commits.front().map(|commit| commit.version)
+    }
+
+    /// Since when the oldest one has been under way.
+    pub(crate) fn begun(&self) -> Option<Instant> {
+        self.commits.front().map(|commit| commit.begun)
     }
 
     pub(crate) fn newest(&self) -> Option<Version> {

@@ -243,6 +243,7 @@ impl Core {
         };
         self.pipeline.published.notify_all();
         self.leave(&failed);
+        self.counters.failed(&failed);
         for commit in failed {
             commit.completion.finish(Err(error.clone()));
         }
@@ -265,6 +266,7 @@ impl Core {
         self.pipeline.published.notify_all();
         self.pipeline.appended_changed.notify_all();
         self.flusher.stop();
+        self.counters.failed(&under_way);
         for commit in under_way {
             commit.completion.finish(Err(error.clone()));
         }

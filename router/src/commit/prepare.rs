@@ -7,6 +7,7 @@ use crate::shards::Shards;
 use crate::{Durability, Error, Result};
 use shingle_shard::{Hashed, Version};
 use std::ops::Range;
+use std::time::Instant;
 
 /// What a write takes beside its part of the payload. Under way up to 42 B: its hash, and its place in the table of what is in flight, which may be
 /// half empty. In the memtable 48 B for its header, and its place in the index.
@@ -29,6 +30,10 @@ pub(crate) struct Prepared {
     ops_of_sections: Vec<usize>,
     pub(crate) block: Option<Block>,
     pub(crate) durability: Durability,
+    /// When its author asked for it.
+    pub(crate) begun: Instant,
+    /// Whether it ends a transaction.
+    pub(crate) is_transaction: bool,
 }
 
 /// What a batch writes to one shard.
@@ -71,6 +76,7 @@ impl Prepared {
         durability: Durability,
         batch_bytes_max: usize,
     ) -> Result<Self> {
+        let begun = Instant::now();
         batch.check()?;
         if batch.bytes() > batch_bytes_max {
             return Err(Error::BatchTooLarge { bytes: batch.bytes() as u64, max: batch_bytes_max as u64 });
@@ -103,6 +109,8 @@ impl Prepared {
             ops_of_sections,
             block,
             durability,
+            begun,
+            is_transaction: false,
         })
     }
 
@@ -116,6 +124,8 @@ impl Prepared {
             ops_of_sections: Vec::new(),
             block: None,
             durability: Durability::Sync,
+            begun: Instant::now(),
+            is_transaction: false,
         }
     }
 

@@ -5,7 +5,6 @@ use crate::core::Core;
 use crate::shards::Shards;
 use crate::{Error, Result};
 use shingle_shard::{KeyRange, Version};
-use std::sync::atomic::Ordering;
 
 /// What a transaction has seen, and at which version.
 #[derive(Debug, Default)]
@@ -80,7 +79,7 @@ impl Core {
     }
 
     fn conflict(&self, conflict: Error) -> Error {
-        self.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+        self.counters.conflict();
         conflict
     }
 }

@@ -25,7 +25,7 @@ pub(crate) use tail::Tail;
 pub(crate) use writer::Log;
 
 use crate::layout::StoreId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shingle_shard::Version;
 use std::path::PathBuf;
 
@@ -117,7 +117,7 @@ pub(crate) struct Cut {
 }
 
 /// Sizes and counts of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogStats {
     /// Bytes of all the log's files, those waiting for reuse included.
     pub bytes: u64,

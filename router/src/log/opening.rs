@@ -5,6 +5,7 @@ use super::files::{list_files, may_hold_records};
 use super::recovery::{Recovery, recover};
 use super::writer::{LogEnd, Sealed, Spare};
 use super::{Cut, Frame, Held, Log, LogOptions, LogStats, Recover, Recovered};
+use crate::histogram::{Histogram, LATENCY_MICROS};
 use crate::layout::LogFile;
 use crate::{Error, Result};
 use shingle_shard::Version;
@@ -61,6 +62,7 @@ impl Log {
             failed: None,
             scratch: Vec::new(),
             counts: LogStats::default(),
+            sync_micros: Histogram::new(LATENCY_MICROS),
             options,
         };
         log.remove_useless_free()?;
@@ -120,6 +122,7 @@ impl Log {
             failed: None,
             scratch: Vec::new(),
             counts: LogStats::default(),
+            sync_micros: Histogram::new(LATENCY_MICROS),
             disk,
             options,
         }

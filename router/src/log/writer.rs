@@ -5,6 +5,7 @@ use super::disk::{Disk, DiskFile};
 use super::frame::frame_bytes;
 use super::segment::{FRAMES_AT, SegmentHeader, new_salt};
 use super::{Frame, Kind, LogOptions, LogStats, payload_checksum};
+use crate::histogram::{Distribution, Histogram};
 use crate::layout::LogFile;
 use crate::{Error, Result};
 use shingle_shard::Version;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The log, open for writing. There is one for each store.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub(crate) struct Log {
     /// Headers and small payloads of the group that is being written.
     pub(super) scratch: Vec<u8>,
     pub(super) counts: LogStats,
+    /// What each sync took.
+    pub(super) sync_micros: Histogram,
 }
 
 /// A segment that takes no more records.
@@ -124,7 +128,9 @@ impl Log {
         if synced_to == self.synced_to {
             return Ok(());
         }
+        let begun = Instant::now();
         let synced = active.sync().map_err(|error| Error::io("sync", &active.path, error));
+        self.sync_micros.add_time(begun.elapsed());
         self.counts.syncs += 1;
         synced.map_err(|error| self.fail(error))?;
         self.synced_to = synced_to;
@@ -173,6 +179,11 @@ impl Log {
             fail::fail_point!("log::release");
         }
         Ok(())
+    }
+
+    /// What each sync since the log was opened took.
+    pub(crate) fn sync_micros(&self) -> Distribution {
+        self.sync_micros.distribution()
     }
 
     /// Sizes, and counts since the log was opened.

@@ -17,7 +17,7 @@ pub(crate) struct Decision {
 
 impl Retention {
     /// The floor that the chain's blocks give; 0 where they give none.
-    fn floor_by_blocks(&self, blocks: &BlockIndex) -> Version {
+    pub(super) fn floor_by_blocks(&self, blocks: &BlockIndex) -> Version {
         let chain = blocks.range(..);
         let by_count = self.blocks.and_then(|keep| {
             let first_kept = chain.len().checked_sub(usize::try_from(keep).unwrap_or(usize::MAX))?;

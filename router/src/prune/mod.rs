@@ -14,6 +14,7 @@ pub(crate) use floor::Decision;
 pub use report::{PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Space};
 pub use retention::Retention;
 
+use crate::core::Core;
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use shingle_shard::Version;
@@ -53,10 +54,22 @@ impl Pruner {
     fn check_open(&self) -> Result<()> {
         if self.stop.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
+}
 
-    pub(crate) fn stats(&self) -> PruneStats {
-        let mut stats = self.state.lock().stats.clone();
+impl Core {
+    /// The figures of prunings, and how far they are behind.
+    pub(crate) fn prune_stats(&self) -> PruneStats {
+        let mut stats = self.pruner.state.lock().stats.clone();
+        let options = &self.options.prune;
+        let blocks = self.blocks.read();
+        if options.background {
+            // Pruning itself looks from time to time only.
+            stats.wanted = stats.wanted.max(options.retention.floor_by_blocks(&blocks));
+        }
         stats.lag_versions = stats.wanted.saturating_sub(stats.pruned_through);
+        let chain = blocks.range(..);
+        let below = |version| chain.partition_point(|block| block.version < version);
+        stats.lag_blocks = below(stats.wanted).saturating_sub(below(self.snapshots.floor())) as u64;
         stats
     }
 }

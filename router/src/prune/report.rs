@@ -13,7 +13,7 @@ pub struct PruneOptions {
 }
 
 /// Why the floor is not where a retention wants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum PruneHold {
     /// An open snapshot sees what would go.
@@ -38,7 +38,7 @@ pub enum PruneHold {
 }
 
 /// Bytes on disk, of all shards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Space {
     /// Bytes of live data, as the engines estimate them.
     pub logical_bytes: u64,
@@ -47,7 +47,7 @@ pub struct Space {
 }
 
 /// What a pruning did, or would do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Pruned {
     /// Whether nothing was removed, only counted.
     pub dry_run: bool,
@@ -76,7 +76,7 @@ pub struct Pruned {
 }
 
 /// How far a pruning is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PruneProgress {
     /// The floor to which it prunes.
     pub floor: Version,
@@ -105,12 +105,14 @@ impl PruneProgress {
 }
 
 /// Figures of all prunings since the store was opened.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PruneStats {
     /// Whether the store prunes by itself.
     pub background: bool,
     /// Prunings that were completed.
     pub runs: u64,
+    /// Prunings that failed.
+    pub failed: u64,
     /// Versions of keys removed.
     pub versions: u64,
     /// Keys of which a version was removed, counted anew by each pruning.
@@ -119,7 +121,8 @@ pub struct PruneStats {
     pub bytes: u64,
     /// How long prunings took, in microseconds.
     pub micros: u64,
-    /// The floor that the last retention asked for.
+    /// The floor that the last retention asked for; where the store prunes by itself, the one that its retention asks for by now, as far as blocks and
+    /// time give it.
     pub wanted: Version,
     /// What kept the floor below that.
     pub held_back: Option<PruneHold>,
@@ -127,6 +130,8 @@ pub struct PruneStats {
     pub pruned_through: Version,
     /// How many versions that is below the wanted floor.
     pub lag_versions: u64,
+    /// Blocks below the wanted floor that can still be read.
+    pub lag_blocks: u64,
     /// The pruning under way.
     pub progress: Option<PruneProgress>,
     /// Why the last pruning failed; it is tried again.

@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use std::time::Duration;
 
 /// What is to stay readable. Each part that is set is a limit: what one of them lets go, goes. One without any lets nothing go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Retention {
     /// At most so many versions of any key stay. The floor rises to the lowest version for which that holds: it is the key with the most
     /// versions that decides.

@@ -2,8 +2,9 @@
 
 use super::floor::Decision;
 use super::{PruneOptions, PruneProgress, Pruned, Retention, Space};
-use crate::Result;
 use crate::core::Core;
+use crate::histogram::micros;
+use crate::{Error, Result};
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use shingle_shard::backend::{PruneCursor, PruneSlice};
@@ -79,6 +80,17 @@ impl Core {
         let _one_at_a_time = self.pruner.exclude();
         self.pruner.check_open()?;
         self.health.check()?;
+        let pruned = self.prune_alone(retention, options, tell);
+        self.note_failure(&pruned);
+        pruned
+    }
+
+    fn prune_alone(
+        &self,
+        retention: &Retention,
+        options: PruneOptions,
+        tell: &(dyn Fn(PruneProgress) + Sync),
+    ) -> Result<Pruned> {
         let started = Instant::now();
         let by_versions = match retention.versions_per_key {
             Some(most) => {
@@ -117,7 +129,15 @@ impl Core {
         self.pruner.check_open()?;
         self.health.check()?;
         let floor = self.snapshots.floor();
-        self.prune_to(floor, PruneOptions::default(), Instant::now(), &|_| {}).map(drop)
+        let pruned = self.prune_to(floor, PruneOptions::default(), Instant::now(), &|_| {}).map(drop);
+        self.note_failure(&pruned);
+        pruned
+    }
+
+    fn note_failure<T>(&self, pruned: &Result<T>) {
+        let mut state = self.pruner.state.lock();
+        // What the end of the store cuts short has not failed.
+        state.stats.failed += u64::from(pruned.as_ref().is_err_and(|error| !matches!(error, Error::Closed)));
     }
 
     fn prune_to(
@@ -144,10 +164,11 @@ impl Core {
             state.stats.versions += sum.versions;
             state.stats.keys += sum.keys;
             state.stats.bytes += sum.bytes;
-            state.stats.micros += started.elapsed().as_micros() as u64;
+            state.stats.micros += micros(started.elapsed());
             state.stats.failure = outcome.as_ref().err().map(ToString::to_string);
             if outcome.is_ok() {
                 state.stats.runs += 1;
+                self.counters.prune_micros.add_time(started.elapsed());
                 state.stats.pruned_through = floor;
             }
         }

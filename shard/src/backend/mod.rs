@@ -242,7 +242,16 @@ pub struct BackendStats {
     pub immutable_memtables: u64,
     /// Bytes of the engine's memtables.
     pub memtable_bytes: u64,
-    /// Blocks that the block cache had. Counted since opening, and only with `enable_statistics`, as the next ones are.
+    /// Bytes that the block cache holds now; it is shared by all shards of a store.
+    pub block_cache_bytes: u64,
+    /// What the engine counts only if it is asked to; `None`: it was not.
+    pub counted: Option<EngineCounts>,
+}
+
+/// What an engine counts with `enable_statistics`, since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineCounts {
+    /// Blocks that the block cache had.
     pub block_cache_hits: u64,
     /// Blocks that it had not.
     pub block_cache_misses: u64,

@@ -188,6 +188,11 @@ impl Memtable {
         self.evicted_through.load(Ordering::Acquire)
     }
 
+    /// Entries written since the memtable was made.
+    pub(crate) fn writes(&self) -> u64 {
+        self.usage.writes()
+    }
+
     pub(crate) fn memory(&self) -> Memory {
         self.usage.memory()
     }

@@ -18,6 +18,8 @@ pub struct Memory {
 pub(super) struct Usage {
     index_bytes: u64,
     pub(super) active: AtomicU64,
+    /// Entries written.
+    pub(super) writes: AtomicU64,
     /// Sealed and not flushed.
     pub(super) sealed: AtomicU64,
     pub(super) chunks: AtomicU64,
@@ -29,10 +31,15 @@ impl Usage {
         Usage {
             index_bytes,
             active: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
             sealed: AtomicU64::new(0),
             chunks: AtomicU64::new(0),
             runs: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn writes(&self) -> u64 {
+        self.writes.load(Relaxed)
     }
 
     pub(super) fn memory(&self) -> Memory {

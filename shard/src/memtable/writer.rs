@@ -26,6 +26,8 @@ pub(super) struct Writer {
     held: Version,
     /// The newest version that was written.
     pub(super) version: Version,
+    /// Entries written since the memtable was made.
+    writes: u64,
     active: Active,
 }
 
@@ -49,6 +51,7 @@ impl Writer {
             chunk_bytes,
             held,
             version: held,
+            writes: 0,
             active: Active::default(),
         }
     }
@@ -122,9 +125,11 @@ impl Memtable {
                 self.insert(&chunks, chunk, version, op, hash);
                 writer.active.used_bytes += bytes as u64;
                 writer.active.newest = version;
+                writer.writes += 1;
             }
         }
         self.usage.active.store(writer.active.used_bytes, Relaxed);
+        self.usage.writes.store(writer.writes, Relaxed);
     }
 
     #[inline]

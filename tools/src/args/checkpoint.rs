@@ -1,6 +1,6 @@
 //! Arguments of `shingle checkpoint`.
 
-use super::StoreArgs;
+use super::{DirNodeArgs, NodeArgs, StoreArgs, TokenArgs};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -46,13 +46,22 @@ pub(crate) struct DirArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  shingle checkpoint create before-upgrade --dir /srv/node/state")]
+#[command(after_help = "\
+Examples:
+  shingle checkpoint create before-upgrade --dir /srv/node/state
+  shingle checkpoint create before-upgrade --url http://127.0.0.1:9464 --token-file token")]
 pub(crate) struct CreateArgs {
     /// Its name: letters, digits, '.', '_' and '-', up to 100.
     pub(crate) name: String,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 #[derive(Args, Debug)]
@@ -62,11 +71,14 @@ Examples:
   shingle checkpoint list --at s3://backups/node-7")]
 pub(crate) struct ListArgs {
     /// List what was exported to this place instead: a directory, s3://, gs:// or az://.
-    #[arg(long, value_name = "PLACE")]
+    #[arg(long, value_name = "PLACE", conflicts_with = "url")]
     pub(crate) at: Option<String>,
 
     #[command(flatten)]
     pub(crate) store: DirArgs,
+
+    #[command(flatten)]
+    pub(crate) node: DirNodeArgs,
 }
 
 #[derive(Args, Debug)]
@@ -83,6 +95,12 @@ pub(crate) struct NamedArgs {
 
     #[command(flatten)]
     pub(crate) store: DirArgs,
+
+    #[command(flatten)]
+    pub(crate) node: DirNodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 #[derive(Args, Debug)]
@@ -125,6 +143,12 @@ pub(crate) struct DeleteCheckpointArgs {
 
     #[command(flatten)]
     pub(crate) store: DirArgs,
+
+    #[command(flatten)]
+    pub(crate) node: DirNodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 #[derive(Args, Debug)]

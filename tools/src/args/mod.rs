@@ -7,6 +7,7 @@ mod curve;
 mod demo;
 mod load;
 mod number;
+mod remote;
 mod repair;
 mod store;
 mod workloads;
@@ -20,6 +21,7 @@ pub(crate) use checkpoint::{
 pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
 pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
+pub(crate) use remote::{DirNodeArgs, FlushArgs, NodeArgs, ServeArgs, TokenArgs};
 pub(crate) use repair::RepairArgs;
 pub(crate) use store::{
     AtArgs, DeleteArgs, GetArgs, KeepArgs, NoStore, PruneArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs,
@@ -69,6 +71,10 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Show how a store is doing: versions, blocks, shards, log, memory.
     Status(StatusArgs),
+    /// Serve metrics, health, status and a page for an operator, over HTTP.
+    Serve(ServeArgs),
+    /// Write what is in memory to the shards' files.
+    Flush(FlushArgs),
     /// Read a key, at the newest version or at an older one.
     Get(GetArgs),
     /// Set a key, durably.

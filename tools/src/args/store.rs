@@ -1,6 +1,7 @@
 //! Arguments of the verbs that work on one store.
 
 use super::number::number;
+use super::{NodeArgs, TokenArgs};
 use crate::bytes_text::{Bytes, Encoding, Value};
 use clap::Args;
 use std::path::PathBuf;
@@ -82,10 +83,16 @@ pub(crate) struct ReplayArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  shingle status --dir /srv/node/state --json | jq .height")]
+#[command(after_help = "\
+Examples:
+  shingle status --dir /srv/node/state --json | jq .height
+  shingle status --url http://127.0.0.1:9464")]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
 }
 
 #[derive(Args, Debug)]
@@ -194,13 +201,20 @@ pub(crate) struct ScanArgs {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Example:
+Examples:
   shingle verify --dir /srv/node/state
+  shingle verify --url http://127.0.0.1:9464 --token-file token
 
 Exits with 1 if anything is damaged. It repairs nothing.")]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 #[derive(Args, Debug)]
@@ -234,6 +248,7 @@ Examples:
   shingle prune --keep-blocks 1000 --dry-run     say what would go, and change nothing
   shingle prune --keep-blocks 1000 --compact     do it, and give the space back at once
   shingle prune --keep-versions 10 --json | jq .versions
+  shingle prune --keep-blocks 1000 --url http://127.0.0.1:9464 --token-file token
 
 Exits with 0 also where nothing was to be removed.")]
 pub(crate) struct PruneArgs {
@@ -249,11 +264,17 @@ pub(crate) struct PruneArgs {
     pub(crate) compact: bool,
 
     /// Keep so many of the newest blocks for rollbacks, instead of what the configuration says.
-    #[arg(long, value_name = "BLOCKS", allow_negative_numbers = true, value_parser = number("a number of blocks", 0..=1_000_000_000))]
+    #[arg(long, value_name = "BLOCKS", conflicts_with = "url", allow_negative_numbers = true, value_parser = number("a number of blocks", 0..=1_000_000_000))]
     pub(crate) reorg_window: Option<u64>,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 /// What is to stay: exactly one of these.

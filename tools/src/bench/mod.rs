@@ -60,7 +60,11 @@ pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
     }
     let (plan, options) = plan(&args.workload)?;
     let scratch = Scratch::new(&options.scratch, options.keep)?;
-    Interrupt::ends_at_once(scratch.remover())?;
+    let remove = scratch.remover();
+    Interrupt::ends_at_once(move || {
+        recovery::end_child();
+        remove();
+    })?;
     measure(plan.as_ref(), options, scratch.path())?.print(out)
 }
 

@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// What the child says once everything is committed.
@@ -99,6 +100,11 @@ pub(super) fn run_child(args: &RecoveryArgs, child: &str) -> anyhow::Result<()> 
         bail!("the benchmark's child was called with {child:?}");
     };
     let (round, place): (u64, usize) = (round.parse()?, place.parse()?);
+    // Ends with the parent, if the parent ends before it kills.
+    std::thread::spawn(|| {
+        std::io::stdin().read_to_end(&mut Vec::new()).ok();
+        std::process::exit(1)
+    });
     let mut contenders = Contender::all(&args.options, recovery.opening(), Path::new(dir));
     let store = contenders.get_mut(place).context("there is no such store")?.store()?;
     load(&recovery.space, store, &ProgressBar::hidden())?;
@@ -107,9 +113,23 @@ pub(super) fn run_child(args: &RecoveryArgs, child: &str) -> anyhow::Result<()> 
     stdout.write_all(COMMITTED.as_bytes())?;
     stdout.write_all(b"\n")?;
     stdout.flush()?;
-    // Ends with the parent, if the parent ends before it kills.
-    std::io::stdin().read_to_end(&mut Vec::new())?;
-    std::process::exit(1)
+    loop {
+        std::thread::park();
+    }
+}
+
+/// The process that loads a store, while it does.
+static CHILD: Mutex<Option<Killed>> = Mutex::new(None);
+
+fn child() -> MutexGuard<'static, Option<Killed>> {
+    CHILD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the process that loads a store, for good: no other one is begun.
+pub(super) fn end_child() {
+    let mut child = child();
+    *child = None;
+    std::mem::forget(child);
 }
 
 /// A process that does not outlive its owner.
@@ -175,21 +195,28 @@ impl Plan for Recovery<'_> {
         let parent_dir = contender.dir().parent().context("a store lies in the benchmark's directory")?;
         let mut child_arg = OsString::from(format!("--child={number}:{}:", contender.place()));
         child_arg.push(parent_dir);
-        let mut child = Killed(
-            Command::new(std::env::current_exe()?)
+        let stdout = {
+            let mut child = child();
+            let mut begun = Command::new(std::env::current_exe()?)
                 .args(std::env::args_os().skip(1))
                 .arg(child_arg)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()
-                .context("cannot start the process that is to be killed")?,
-        );
+                .context("cannot start the process that is to be killed")?;
+            let stdout = begun.stdout.take();
+            *child = Some(Killed(begun));
+            stdout
+        };
         let mut said = String::new();
-        if let Some(stdout) = child.0.stdout.take() {
+        if let Some(stdout) = stdout {
             BufReader::new(stdout).read_line(&mut said)?;
         }
+        let loaded = child().take();
         ensure!(said.trim_end() == COMMITTED, "the process that was to be killed ended before");
-        child.kill()?;
+        if let Some(mut loaded) = loaded {
+            loaded.kill()?;
+        }
 
         let meter = Meter::begin();
         let begun = Instant::now();

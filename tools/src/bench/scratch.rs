@@ -1,6 +1,7 @@
 //! The directory in which a benchmark's stores are made, and which goes with it.
 
 use anyhow::Context;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A directory of this process alone; removed when dropped, unless it is to be kept.
@@ -44,8 +45,27 @@ impl Drop for Scratch {
     }
 }
 
+/// How often it is tried: what a store that is still written makes or removes meanwhile must not keep its directory from going.
+const ATTEMPTS: usize = 10;
+
+/// Under another name first, so that stores that are still written find no place for another file.
 fn remove(path: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(path) {
-        eprintln!("shingle: cannot remove {}: {error}", path.display());
+    let gone = path.with_extension("removed");
+    for attempt in 1..=ATTEMPTS {
+        let removed = match std::fs::rename(path, &gone) {
+            // Gone already, or renamed by an attempt before.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed,
+        };
+        match removed.and_then(|()| std::fs::remove_dir_all(&gone)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !gone.exists() => {}
+            Err(error) if attempt == ATTEMPTS => {
+                eprintln!("shingle: cannot remove {}: {error}", path.display());
+            }
+            Err(_) | Ok(()) => {}
+        }
+        if !path.exists() && !gone.exists() {
+            return;
+        }
     }
 }

@@ -7,9 +7,10 @@ use crate::args::{
 use crate::failure::{Negative, Usage};
 use crate::output::Output;
 use crate::{progress, units};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use shingle::admin::CheckpointRequest;
 use shingle::transfer::{Remote, TransferError, Transferred};
-use shingle::{Checkpoint, CheckpointProgress, Database, RestoreOptions};
+use shingle::{Checkpoint, CheckpointProgress, CheckpointReport, Database, RestoreOptions};
 use std::future::Future;
 use std::path::PathBuf;
 
@@ -63,13 +64,25 @@ fn what_it_holds(checkpoint: &Checkpoint) -> String {
     )
 }
 
+/// What a node is asked to do with a checkpoint. A name that is none is refused here, as without a node.
+fn named(name: &str) -> anyhow::Result<CheckpointRequest> {
+    Database::checkpoint_path("", name)?;
+    Ok(CheckpointRequest { name: name.to_owned() })
+}
+
 fn create(args: &CreateArgs, out: &mut Output) -> anyhow::Result<()> {
-    let db = args.store.open()?;
-    let bar = Bar::new("hashing");
-    let made = db.checkpoint_with(&args.name, &|progress| bar.show(progress));
-    drop(bar);
-    let checkpoint = made?;
-    db.close()?;
+    let checkpoint = match args.node.node()? {
+        Some(node) => node.act("checkpoint", &named(&args.name)?, &args.token)?,
+        None => {
+            let db = args.store.open()?;
+            let bar = Bar::new("hashing");
+            let made = db.checkpoint_with(&args.name, &|progress| bar.show(progress));
+            drop(bar);
+            let made = made?;
+            db.close()?;
+            made
+        }
+    };
     if out.json {
         return out.document(&checkpoint);
     }
@@ -85,7 +98,10 @@ fn list(args: &ListArgs, out: &mut Output) -> anyhow::Result<()> {
         let rows = found.into_iter().map(|found| vec![found.name, units::date(found.exported_ms)]);
         return out.table(&["name", "exported"], rows);
     }
-    let found = Database::checkpoints_in(&args.store.dir)?;
+    let found: Vec<Checkpoint> = match args.node.node()? {
+        Some(node) => node.get("/checkpoints")?,
+        None => Database::checkpoints_in(&args.store.dir)?,
+    };
     if out.json {
         return out.document(&found);
     }
@@ -114,13 +130,18 @@ fn verify(args: &NamedArgs, out: &mut Output) -> anyhow::Result<()> {
     struct Verified<'a> {
         sound: bool,
         #[serde(flatten)]
-        report: &'a shingle::CheckpointReport,
+        report: &'a CheckpointReport,
     }
-    let path = args.store.checkpoint(&args.checkpoint)?;
-    let bar = Bar::new("verifying");
-    let report = Database::verify_checkpoint(path, &|progress| bar.show(progress));
-    drop(bar);
-    let report = report?;
+    let report: CheckpointReport = match args.node.node()? {
+        Some(node) => node.act("checkpoint/verify", &named(&args.checkpoint)?, &args.token)?,
+        None => {
+            let path = args.store.checkpoint(&args.checkpoint)?;
+            let bar = Bar::new("verifying");
+            let report = Database::verify_checkpoint(path, &|progress| bar.show(progress));
+            drop(bar);
+            report?
+        }
+    };
     let sound = report.is_sound();
     if out.json {
         out.document(&Verified { sound, report: &report })?;
@@ -152,15 +173,21 @@ fn restore(args: &RestoreArgs, out: &mut Output) -> anyhow::Result<()> {
 }
 
 fn delete(args: &DeleteCheckpointArgs, out: &mut Output) -> anyhow::Result<()> {
-    #[derive(Serialize)]
-    struct Deleted<'a> {
-        deleted: &'a str,
+    #[derive(Serialize, Deserialize)]
+    struct Deleted {
+        deleted: String,
     }
-    Database::delete_checkpoint_in(&args.store.dir, &args.name)?;
+    let done = match args.node.node()? {
+        Some(node) => node.act("checkpoint/delete", &named(&args.name)?, &args.token)?,
+        None => {
+            Database::delete_checkpoint_in(&args.store.dir, &args.name)?;
+            Deleted { deleted: args.name.clone() }
+        }
+    };
     if out.json {
-        return out.document(&Deleted { deleted: &args.name });
+        return out.document(&done);
     }
-    out.line(format_args!("checkpoint {} is deleted", args.name))
+    out.line(format_args!("checkpoint {} is deleted", done.deleted))
 }
 
 fn export(args: &ExportArgs, out: &mut Output) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 pub(crate) mod checkpoint;
 pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod prune;
 pub(crate) mod put;
@@ -10,5 +11,6 @@ pub(crate) mod repair;
 pub(crate) mod replay;
 pub(crate) mod rollback;
 pub(crate) mod scan;
+pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod verify;

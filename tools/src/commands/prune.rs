@@ -3,37 +3,43 @@
 use crate::args::{KeepArgs, PruneArgs};
 use crate::output::Output;
 use crate::{progress, units};
-use shingle::{PruneHold, PruneOptions, Pruned, Retention};
+use shingle::admin::PruneRequest;
+use shingle::{PruneHold, Pruned};
 use std::time::Duration;
 
 /// The bar's steps.
 const STEPS: u64 = 1000;
 
 pub(crate) fn run(args: &PruneArgs, out: &mut Output) -> anyhow::Result<()> {
+    let pruned = match args.node.node()? {
+        Some(node) => node.act("prune", &args.request(), &args.token)?,
+        None => prune(args)?,
+    };
+    if out.json { out.document(&pruned) } else { print_page(&pruned, out) }
+}
+
+fn prune(args: &PruneArgs) -> anyhow::Result<Pruned> {
     let mut builder = args.store.builder()?.create_if_missing(false).with_background_pruning(false);
     if let Some(blocks) = args.reorg_window {
         builder = builder.with_reorg_window_blocks(blocks);
     }
     let db = builder.open()?;
     let bar = progress::bar(if args.dry_run { "counting" } else { "pruning" }, STEPS);
-    let options = PruneOptions { dry_run: args.dry_run, compact: args.compact };
-    let pruned = db.prune_with(&args.keep.retention(), options, &|progress| {
+    let asked = args.request();
+    let pruned = db.prune_with(&asked.retention(), asked.options(), &|progress| {
         bar.set_position((progress.fraction * STEPS as f64) as u64);
         bar.set_message(format!("{} versions", units::count(progress.versions)));
     })?;
     bar.finish_and_clear();
     db.close()?;
-    if out.json { out.document(&pruned) } else { print_page(&pruned, out) }
+    Ok(pruned)
 }
 
-impl KeepArgs {
-    fn retention(self) -> Retention {
-        Retention {
-            versions_per_key: self.keep_versions,
-            blocks: self.keep_blocks,
-            window: self.keep_secs.map(Duration::from_secs),
-            below_height: self.below_height,
-        }
+impl PruneArgs {
+    fn request(&self) -> PruneRequest {
+        let KeepArgs { keep_blocks, keep_secs, keep_versions, below_height } = self.keep;
+        let (dry_run, compact) = (self.dry_run, self.compact);
+        PruneRequest { keep_blocks, keep_secs, keep_versions, below_height, dry_run, compact }
     }
 }
 

@@ -3,18 +3,8 @@
 use crate::args::StatusArgs;
 use crate::output::Output;
 use crate::units;
-use serde::Serialize;
-use shingle::{SealedBlock, Stats};
-use std::path::PathBuf;
+use shingle::{CheckpointStats, Condition, PruneStats, Stats, Status};
 use std::time::Duration;
-
-#[derive(Serialize)]
-struct Status<'a> {
-    dir: &'a PathBuf,
-    head: Option<SealedBlock>,
-    #[serde(flatten)]
-    stats: &'a Stats,
-}
 
 /// The floor, and what keeps it where it is.
 fn floor(stats: &Stats) -> String {
@@ -27,12 +17,14 @@ fn floor(stats: &Stats) -> String {
 }
 
 pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
-    let db = args.store.open()?;
-    let (head, stats) = (db.head(), db.stats());
-    let dir = &args.store.dir;
+    let status: Status = match args.node.node()? {
+        Some(node) => node.get("/status")?,
+        None => args.store.open()?.status(),
+    };
     if out.json {
-        return out.document(&Status { dir, head, stats: &stats });
+        return out.document(&status);
     }
+    let Status { dir, head, stats } = status;
     let head = match head {
         Some(block) => {
             format!(
@@ -51,7 +43,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         format!("{} in {}", units::bytes(log.bytes), units::counted(log.segments, "segment"))
     });
     out.properties(&[
-        ("store", dir.display().to_string()),
+        ("store", dir.map_or("in memory".to_owned(), |dir| dir.display().to_string())),
         ("newest block", head),
         ("newest version", stats.version.to_string()),
         ("oldest readable version", floor(&stats)),
@@ -67,6 +59,9 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
             ),
         ),
         ("blocks", units::count(stats.blocks)),
+        ("pruning", pruning(&stats.prune)),
+        ("checkpoints", checkpoints(&stats.checkpoints)),
+        ("writes", writes(&stats.condition)),
     ])?;
     out.line("")?;
     let rows = stats.shards.iter().map(|shard| {
@@ -92,4 +87,47 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         "flushed version",
     ];
     out.table(&header, rows)
+}
+
+fn pruning(prune: &PruneStats) -> String {
+    let mut said = vec![if prune.background { "by itself" } else { "by hand" }.to_owned()];
+    if prune.runs > 0 {
+        let removed = units::counted(prune.versions, "version");
+        said.push(format!("{} removed in {}", removed, units::counted(prune.runs, "pruning")));
+    }
+    if prune.lag_blocks > 0 {
+        said.push(format!("{} behind", units::counted(prune.lag_blocks, "block")));
+    }
+    if let Some(progress) = prune.progress {
+        let left = progress.remaining_ms.map(|ms| format!(", {} left", units::duration(Duration::from_millis(ms))));
+        said.push(format!("under way: {:.0} %{}", 100.0 * progress.fraction, left.unwrap_or_default()));
+    }
+    said.extend(prune.failure.as_ref().map(|why| format!("FAILED: {why}")));
+    said.join("; ")
+}
+
+fn checkpoints(checkpoints: &CheckpointStats) -> String {
+    let mut said = vec![match &checkpoints.newest {
+        None => "none".to_owned(),
+        Some(newest) => {
+            let (made, kept) = (units::date(newest.created_ms), units::count(checkpoints.kept));
+            format!("{kept}; the newest is {}, version {}, made {made}", newest.name, newest.version)
+        }
+    }];
+    if checkpoints.made > 0 {
+        let took = units::duration(Duration::from_millis(checkpoints.last_duration_ms));
+        let pause = checkpoints.last_longest_commit_micros.map(Duration::from_micros).map(units::duration);
+        let pause = pause.map(|pause| format!(", the longest commit meanwhile {pause}"));
+        said.push(format!("the last one took {took}{}", pause.unwrap_or_default()));
+    }
+    said.extend(checkpoints.last_failure.as_ref().map(|why| format!("FAILED: {why}")));
+    said.join("; ")
+}
+
+fn writes(condition: &Condition) -> String {
+    match (condition.writable, &condition.reason) {
+        (true, None) => "taken".to_owned(),
+        (true, Some(reason)) => format!("taken, but flushes fail: {reason}"),
+        (false, reason) => format!("REFUSED: {}", reason.as_deref().unwrap_or("closed")),
+    }
 }

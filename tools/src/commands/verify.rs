@@ -5,6 +5,7 @@ use crate::failure::Negative;
 use crate::output::Output;
 use crate::{progress, units};
 use serde::Serialize;
+use serde_json::json;
 use shingle::{Error, ErrorKind, ShardVerified, VerifyReport};
 
 #[derive(Serialize)]
@@ -16,6 +17,9 @@ struct Verified<'a> {
 }
 
 pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> anyhow::Result<()> {
+    if let Some(node) = args.node.node()? {
+        return report(&node.act("verify", &json!({}), &args.token)?, out);
+    }
     let db = match args.store.open() {
         Err(error) if is_damage(&error) => {
             if out.json {
@@ -28,16 +32,20 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> anyhow::Result<()> {
         opened => opened?,
     };
     let bar = progress::bar("verifying", 0);
-    let report = db.verify(&|progress| {
+    let verified = db.verify(&|progress| {
         bar.set_length(progress.rows_estimate.max(progress.rows));
         bar.set_position(progress.rows);
         bar.set_message(format!("{} rows", units::count(progress.rows)));
     })?;
     bar.finish_and_clear();
+    report(&verified, out)
+}
+
+fn report(report: &VerifyReport, out: &mut Output) -> anyhow::Result<()> {
     if out.json {
         out.document(&Verified { sound: report.is_sound(), damage: None, shards: &report.shards })?;
     } else {
-        print_page(&report, out)?;
+        print_page(report, out)?;
     }
     if report.is_sound() { Ok(()) } else { Err(Negative.into()) }
 }

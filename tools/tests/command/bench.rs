@@ -2,6 +2,8 @@
 
 use crate::support::Place;
 use serde_json::Value;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const SMALL: [&str; 9] = ["--against", "rocksdb", "--rounds", "2", "--keys", "2000", "--shards", "3", "--json"];
 
@@ -87,5 +89,43 @@ fn checkpoint() {
     assert!(is_positive(&report["with"]["checkpoints"]) && report["without"]["checkpoints"] == 0, "{report}");
     for phase in ["with", "without"] {
         assert!(is_positive(&report[phase]["longest_ms"]) && is_positive(&report[phase]["commits"]), "{report}");
+    }
+}
+
+fn is_empty(dir: &std::path::Path) -> bool {
+    std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none())
+}
+
+/// Ctrl-C, and what a service manager sends: nothing is left of the stores, though they are being written.
+#[cfg(unix)]
+#[test]
+fn a_benchmark_that_is_ended_leaves_nothing_behind() {
+    for (signal, workload) in [
+        ("TERM", &["blocks", "--keys", "3000000"][..]),
+        ("INT", &["transfers", "--keys", "20000", "--seconds", "600"]),
+        ("TERM", &["checkpoint", "--keys", "20000", "--seconds", "600"]),
+        ("INT", &["curve", "shards", "--keys", "3000000"]),
+        ("TERM", &["recovery", "--keys", "3000000"]),
+    ] {
+        let place = Place::new();
+        let scratch = place.path("scratch");
+        let args = [&["bench"], workload, &["--scratch", "scratch"]].concat();
+        let mut bench =
+            place.command(&args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("it can be run");
+        // Until there is a store in its directory of its own.
+        let is_at_work = || {
+            let own = std::fs::read_dir(&scratch).ok().and_then(|mut entries| entries.next()?.ok());
+            own.is_some_and(|own| !is_empty(&own.path()))
+        };
+        while !is_at_work() {
+            assert!(bench.try_wait().expect("it is ours").is_none(), "{workload:?} ended before anything was asked");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let pid = bench.id().to_string();
+        let asked = Command::new("kill").args([format!("-{signal}"), pid]).status().expect("there is a shell's kill");
+        assert!(asked.success());
+        let status = bench.wait().expect("it is waited for once");
+        assert_eq!(status.code(), Some(130), "{workload:?}: {status}");
+        assert!(is_empty(&scratch), "{workload:?} and {signal} left something in {}", scratch.display());
     }
 }

@@ -4,9 +4,16 @@ mod bench;
 #[cfg(feature = "peers")]
 mod bench_peers;
 mod bench_workloads;
+mod browser;
 mod checkpoint;
 mod demo;
+mod documents;
+mod http;
+mod node;
+mod observability;
+mod page;
 mod prune;
 mod reading_and_writing;
 mod refusals;
+mod serving;
 mod support;

@@ -84,6 +84,8 @@ pub struct RocksBackend {
     changes_options: Options,
     /// Holds the statistics.
     instance_options: Options,
+    /// Whether RocksDB keeps them.
+    statistics: bool,
 }
 
 impl fmt::Debug for RocksBackend {

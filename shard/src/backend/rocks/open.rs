@@ -77,6 +77,7 @@ pub(super) fn open(
         versions_options,
         changes_options,
         instance_options,
+        statistics: options.enable_statistics,
         path: path.into(),
         db,
     };

@@ -2,10 +2,11 @@
 
 use super::RocksBackend;
 use super::layout::{CHANGES, VERSIONS};
-use crate::backend::{BackendStats, Pressure};
+use crate::backend::{BackendStats, EngineCounts, Pressure};
 use rocksdb::properties::{
-    CURRENT_SUPER_VERSION_NUMBER, ESTIMATE_LIVE_DATA_SIZE, ESTIMATE_NUM_KEYS, ESTIMATE_PENDING_COMPACTION_BYTES,
-    NUM_IMMUTABLE_MEM_TABLE, SIZE_ALL_MEM_TABLES, TOTAL_SST_FILES_SIZE, num_files_at_level,
+    BLOCK_CACHE_USAGE, CURRENT_SUPER_VERSION_NUMBER, ESTIMATE_LIVE_DATA_SIZE, ESTIMATE_NUM_KEYS,
+    ESTIMATE_PENDING_COMPACTION_BYTES, NUM_IMMUTABLE_MEM_TABLE, SIZE_ALL_MEM_TABLES, TOTAL_SST_FILES_SIZE,
+    num_files_at_level,
 };
 use rocksdb::{CStrLike, statistics::Ticker};
 use std::sync::atomic::Ordering;
@@ -23,10 +24,13 @@ pub(super) fn stats(backend: &RocksBackend) -> BackendStats {
         pending_compaction_bytes,
         immutable_memtables: of_both(NUM_IMMUTABLE_MEM_TABLE),
         memtable_bytes: of_both(SIZE_ALL_MEM_TABLES),
-        block_cache_hits: ticker(Ticker::BlockCacheHit),
-        block_cache_misses: ticker(Ticker::BlockCacheMiss),
-        compaction_cpu_micros: ticker(Ticker::CompactionCpuTotalTime),
-        write_stall_micros: ticker(Ticker::StallMicros),
+        block_cache_bytes: property(backend, VERSIONS, BLOCK_CACHE_USAGE),
+        counted: backend.statistics.then(|| EngineCounts {
+            block_cache_hits: ticker(Ticker::BlockCacheHit),
+            block_cache_misses: ticker(Ticker::BlockCacheMiss),
+            compaction_cpu_micros: ticker(Ticker::CompactionCpuTotalTime),
+            write_stall_micros: ticker(Ticker::StallMicros),
+        }),
     }
 }
 

@@ -22,7 +22,7 @@ use summary::Summary;
 pub(crate) fn run(args: &DemoArgs, out: &mut Output) -> anyhow::Result<()> {
     let interrupt = Interrupt::listen()?;
     let db = open(args)?;
-    let (chain, continued) = prepare(args, &db)?;
+    let (chain, continued) = load_or_begin(&db, args.accounts)?;
 
     let mut node = Node::new(&db, chain, args.transfers)?;
     let first_height = node.head()?.height + 1;
@@ -53,15 +53,30 @@ fn open(args: &DemoArgs) -> anyhow::Result<Database> {
 }
 
 /// The chain that is there, or a new one; and whether it was there.
-fn prepare(args: &DemoArgs, db: &Database) -> anyhow::Result<(Chain, bool)> {
+fn load_or_begin(db: &Database, accounts: u64) -> anyhow::Result<(Chain, bool)> {
     if let Some(chain) = Chain::load(db)? {
         return Ok((chain, true));
     }
-    let chain = Chain::new(args.accounts);
+    let chain = Chain::new(accounts);
     let bar = progress::bar("genesis", chain.accounts);
     chain.write_genesis(db, |accounts| bar.set_position(accounts))?;
     bar.finish_and_clear();
     Ok((chain, false))
+}
+
+/// Makes blocks until it is interrupted, so that there is something to look at.
+pub(crate) fn run_node(db: &Database, blocks_per_second: u64, interrupt: &Interrupt) -> anyhow::Result<()> {
+    const ACCOUNTS: u64 = 10_000;
+    const TRANSFERS: u64 = 200;
+    let (chain, _) = load_or_begin(db, ACCOUNTS)?;
+    let mut node = Node::new(db, chain, TRANSFERS)?;
+    let interval = Duration::from_secs(1) / u32::try_from(blocks_per_second).unwrap_or(u32::MAX);
+    while !interrupt.asked() {
+        let begun = Instant::now();
+        node.make_block()?;
+        std::thread::sleep(interval.saturating_sub(begun.elapsed()));
+    }
+    Ok(())
 }
 
 /// What the blocks of this run were.

@@ -1,0 +1,106 @@
+//! Who may ask, how much, and for how long.
+
+use super::state::App;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The largest body of a request.
+pub(super) const BODY_BYTES_MAX: usize = 16 << 10;
+
+/// A request that is not answered by then is given up. Work that takes longer goes on as an operation.
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Refuses what is too much at once, and gives up what takes too long.
+pub(super) async fn bound(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let Ok(_place) = app.requests.try_acquire() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "too many requests at a time\n")
+            .into_response();
+    };
+    match tokio::time::timeout(TIME_MAX, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "not answered in time\n").into_response(),
+    }
+}
+
+/// Refuses requests that a foreign page made a browser send here under a name of its own.
+pub(super) async fn local(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if app.loopback_only && !request.headers().get(HOST).is_none_or(is_loopback) {
+        return (
+            StatusCode::FORBIDDEN,
+            "this server listens on the loopback interface: ask it as 127.0.0.1 or localhost\n",
+        )
+            .into_response();
+    }
+    next.run(request).await
+}
+
+fn is_loopback(host: &HeaderValue) -> bool {
+    let Ok(host) = host.to_str() else { return false };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Lets only those with the token act.
+pub(super) async fn authorized(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let Some(token) = &app.token else {
+        return (StatusCode::FORBIDDEN, "this server takes no actions: it was started without a token file\n")
+            .into_response();
+    };
+    if !bearer(request.headers()).is_some_and(|given| token.is(given)) {
+        let challenge = [(WWW_AUTHENTICATE, "Bearer")];
+        return (StatusCode::UNAUTHORIZED, challenge, "actions need the header Authorization: Bearer TOKEN\n")
+            .into_response();
+    }
+    if app.is_closing() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the server is closing\n").into_response();
+    }
+    next.run(request).await
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let only = given.next()?.as_bytes();
+    let scheme = only.get(..7)?;
+    (given.next().is_none() && scheme.eq_ignore_ascii_case(b"bearer ")).then(|| only[7..].trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_name_is_not_ours() {
+        let is = |host: &str| is_loopback(&HeaderValue::from_str(host).expect("plain text"));
+        for ours in ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "127.8.9.1", "[::1]:80", "[::1]"] {
+            assert!(is(ours), "{ours}");
+        }
+        for foreign in ["evil.example", "localhost.evil.example:80", "10.0.0.1:9464", "", "[::2]:80", "127.0.0.1.evil"]
+        {
+            assert!(!is(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_given_once_and_as_a_bearer() {
+        let given = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+            }
+            bearer(&headers).map(<[u8]>::to_vec)
+        };
+        assert_eq!(given(&["bearer abc"]), Some(b"abc".to_vec()));
+        for refused in [&[][..], &["abc"], &["Basic abc"], &["Bearer"], &["Bearer a", "Bearer b"]] {
+            assert_eq!(given(refused), None, "{refused:?}");
+        }
+    }
+}

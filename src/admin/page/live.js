@@ -1,0 +1,223 @@
+const INTERVAL = 2000, KEPT = 600e3;
+let samples = [], before = null, stoppedSince = null, slotEpoch = null, checkpoints = [], checkpointsSeen = null;
+
+const drawTps = makeChart(byId("tps"), [{ className: "first", name: "commits/s", of: sample => sample.commits_per_second }], rate);
+const drawLatency = makeChart(byId("latency"), [
+  { className: "first", name: "p50", of: sample => sample.commit_p50_micros },
+  { className: "second", name: "p99", of: sample => sample.commit_p99_micros },
+], micros);
+
+const sum = (list, of) => list.reduce((all, item) => all + of(item), 0);
+const perSecond = (now, then, seconds) => seconds > 0 ? Math.max(0, now - then) / seconds : 0;
+const reads = shard => shard.reads_from_memory + shard.reads_from_row_cache + shard.reads_from_engine;
+
+function definitions(list, pairs) {
+  list.replaceChildren(...pairs.flatMap(([name, value, className = ""]) => [element("dt", "", name), element("dd", className, value)]));
+}
+
+/** A bar of one or more parts of a whole. */
+function bar(whole, ...parts) {
+  const made = element("div", "bar");
+  for (const [value, className] of parts) {
+    const part = element("i", className);
+    part.style.width = `${whole > 0 ? Math.min(100, 100 * value / whole) : 0}%`;
+    made.append(part);
+  }
+  return made;
+}
+
+function meter(name, value, whole, parts, note) {
+  return element("div", "meter", element("p", "", element("span", "", name), element("span", "", `${bytes(value)} of ${bytes(whole)}`)), bar(whole, ...parts), element("small", "", note));
+}
+
+function showTiles(status, newest, end) {
+  const last = status.checkpoints.newest;
+  const flushed = Math.min(...status.shards.map(shard => shard.flushed_version));
+  const tiles = [
+    [status.head ? count(status.head.height) : "–", "height"],
+    [newest ? rate(newest.commits_per_second) : "–", "commits/s"],
+    [newest ? micros(newest.commit_p99_micros) : "–", "commit latency, p99"],
+    [bytes(sum(status.shards, shard => shard.file_bytes)), "on disk"],
+    [`${(100 * status.memory_bytes / status.memory_budget_bytes).toFixed(0)} %`, "of memory budget"],
+    [count(status.version - flushed), "versions not flushed"],
+    [count(status.open_snapshots), "open snapshots"],
+    [last ? ago(end - last.created_ms).replace(" ago", "") : "none", "since the last checkpoint"],
+  ];
+  byId("tiles").replaceChildren(...tiles.map(([value, name]) => element("div", "tile", element("b", "", value), element("span", "", name))));
+}
+
+function showPanels(status, seconds) {
+  const unflushed = sum(status.shards, shard => shard.unflushed_bytes);
+  const full = status.memory_bytes > status.memory_budget_bytes ? "full" : "";
+  const meters = [meter("memtables", status.memory_bytes, status.memory_budget_bytes, [[unflushed, full], [status.memory_bytes - unflushed, "soft"]], `${bytes(unflushed)} not flushed`)];
+  if (status.row_cache) meters.push(meter("row cache", status.row_cache.bytes, status.row_cache.capacity_bytes, [[status.row_cache.bytes, ""]], `${count(status.row_cache.rows)} rows`));
+  meters.push(element("p", "meter", `block cache ${bytes(status.block_cache_bytes)}`));
+  byId("memory").replaceChildren(...meters);
+  const log = status.log, then = before?.status;
+  const waited = then ? perSecond(status.memory_wait_micros, then.memory_wait_micros, seconds) / 1e6 : 0;
+  definitions(byId("log"), [
+    ...(log ? [
+      ["log", `${bytes(log.bytes)} in ${count(log.segments)} segment${log.segments === 1 ? "" : "s"}`],
+      ["written", `${bytes(then?.log ? perSecond(log.appended_bytes, then.log.appended_bytes, seconds) : 0)}/s`],
+      ["syncs", `${rate(then?.log ? perSecond(log.syncs, then.log.syncs, seconds) : 0)}/s`],
+    ] : [["log", "none: the store lives in memory"]]),
+    ["waiting for memory", waited > 0 ? `${digits(waited)} at a time` : "none"],
+    ["flushes", `${count(status.flush.flushes)}, ${bytes(status.flush.bytes)}`],
+    ["failed flushes", count(status.flush_failures)],
+  ]);
+  definitions(byId("versions"), [
+    ["newest", count(status.version)],
+    ["flushed on every shard", count(Math.min(...status.shards.map(shard => shard.flushed_version)))],
+    ["floor: oldest readable", count(status.floor)],
+    ["oldest snapshot", status.oldest_snapshot === null ? "none" : `${count(status.oldest_snapshot)}, held ${micros(status.snapshot_held_micros)}`],
+    ["newest block", status.head ? new Date(status.head.timestamp_ms).toLocaleString([], { hour12: false }) : "none yet"],
+    ["transactions", `${count(status.transactions_committed)}, ${count(status.conflicts)} conflicts`],
+  ]);
+}
+
+const HOLDS = {
+  snapshot: hold => `a snapshot at ${count(hold.version)}`,
+  reorg_window: hold => `the newest ${count(hold.blocks)} blocks`,
+  newest: () => "the newest state",
+  rollback: hold => `a rollback to ${count(hold.to)}`,
+};
+
+function showPruning({ prune, prune_micros }, end) {
+  const progress = prune.progress, runs = prune_micros.counts.reduce((all, one) => all + one, 0);
+  definitions(byId("pruning"), [
+    ["runs", `${count(prune.runs)}, ${prune.background ? "by itself" : "by hand"}`],
+    ["removed", `${count(prune.versions)} versions, ${bytes(prune.bytes)}`],
+    ["took", runs ? `${micros(prune_micros.sum / runs)} on average` : "–"],
+    ["behind", prune.lag_blocks || prune.lag_versions ? `${count(prune.lag_blocks)} blocks, ${count(prune.lag_versions)} versions` : "no"],
+    ["held back by", prune.held_back ? HOLDS[prune.held_back.by]?.(prune.held_back) ?? prune.held_back.by : "nothing"],
+    ...(prune.failure ? [["failed", prune.failure, "bad"]] : []),
+  ]);
+  if (!progress) return byId("pruning-progress").replaceChildren();
+  const left = progress.remaining_ms === null ? "" : `${micros(progress.remaining_ms * 1e3)} left, until ${clock(end + progress.remaining_ms)}`;
+  const line = element("p", "", element("span", "", `${(100 * progress.fraction).toFixed(0)} %, ${count(progress.versions)} versions`), element("span", "", left));
+  byId("pruning-progress").replaceChildren(element("div", "meter", line, bar(1, [progress.fraction, ""])));
+}
+
+/** The newest few, newest first. */
+function showCheckpoints(made, list, end) {
+  const sound = list.filter(checkpoint => !checkpoint.damage), damaged = list.length - sound.length;
+  byId("checkpoints-caption").textContent = list.length ? count(list.length) : "";
+  definitions(byId("checkpoint"), [
+    ["newest", made.newest ? ago(end - made.newest.created_ms) : "none"],
+    ["took", made.made ? micros(made.last_duration_ms * 1e3) : "–"],
+    ["longest commit meanwhile", micros(made.last_longest_commit_micros)],
+    ...(damaged ? [["damaged", count(damaged), "bad"]] : []),
+    ...(made.last_failure ? [["failed", made.last_failure, "bad"]] : []),
+  ]);
+  byId("checkpoints").replaceChildren(...sound.slice(-5).reverse().map(checkpoint => {
+    const at = checkpoint.block ? `height ${count(checkpoint.block.height)}` : `version ${count(checkpoint.version)}`;
+    return element("li", "", element("b", "", checkpoint.name), element("span", "dim", `${at}, ${bytes(checkpoint.bytes)}, ${ago(end - checkpoint.created_ms)}`));
+  }));
+}
+
+function showShards(status, seconds) {
+  const names = [...document.querySelectorAll("#shards th")].map(cell => cell.textContent);
+  const load = (shard, of) => before ? perSecond(of(shard), of(before.status.shards[shard.number] ?? shard), seconds) : 0;
+  const largest = Math.max(...status.shards.map(shard => shard.file_bytes));
+  const busiest = Math.max(...status.shards.map(shard => load(shard, s => s.writes)));
+  const rows = status.shards.map(shard => {
+    const chip = element("span", "chip");
+    chip.style.background = colour(shard.number);
+    const writes = load(shard, s => s.writes), engine = shard.engine;
+    const asked = engine ? engine.block_cache_hits + engine.block_cache_misses : 0;
+    const cells = [
+      [[chip, String(shard.number)]], [[count(shard.slots)]],
+      [[bytes(shard.file_bytes), bar(largest, [shard.file_bytes, ""])]], [[rate(writes), bar(busiest, [writes, ""])]], [[rate(load(shard, reads))]],
+      [[count(shard.level0_files)], shard.level0_files > 10 ? "bad" : shard.level0_files >= 8 ? "warm" : ""], [[bytes(shard.pending_compaction_bytes)]],
+      [[bytes(shard.unflushed_bytes)]],
+      [[asked ? `${(100 * engine.block_cache_hits / asked).toFixed(0)} %` : "–"]],
+      [[engine ? micros(engine.write_stall_micros) : "–"], engine?.write_stall_micros > 1e6 ? "bad" : ""],
+    ];
+    const row = element("tr", "");
+    cells.forEach(([content, className], at) => {
+      const cell = element("td", className, ...content);
+      cell.dataset.name = names[at];
+      row.append(cell);
+    });
+    return row;
+  });
+  document.querySelector("#shards tbody").replaceChildren(...rows);
+}
+
+function showOperations(list) {
+  byId("operations-card").hidden = list.length === 0;
+  byId("operations").replaceChildren(...list.slice(-8).reverse().map(operation => {
+    const { done, total } = operation.progress;
+    const share = total > 0 ? `, ${(100 * done / total).toFixed(0)} %` : "";
+    const told = Object.entries(operation.settings ?? {}).filter(([, value]) => value !== false).map(([name, value]) => value === true ? name : `${name} ${value}`);
+    const how = { running: `running${share}`, done: "done", failed: `failed: ${operation.error}` }[operation.state];
+    return element("li", "", element("b", "", [operation.action, ...told].join(", ")), `: ${how}, ${micros(operation.elapsed_ms * 1e3)}`);
+  }));
+}
+
+function say(state, className, banner, bannerClass = "") {
+  byId("state").textContent = state;
+  byId("state").className = `pill ${className}`;
+  byId("banner").hidden = !banner;
+  byId("banner").className = bannerClass;
+  if (byId("banner").textContent !== banner) byId("banner").textContent = banner;
+  document.body.classList.toggle("stopped", state === "stopped");
+}
+
+function showCondition({ writable, reason }) {
+  stoppedSince = null;
+  if (!writable) say("read-only", "bad", `The store takes no commits: ${reason ?? "it is closed"}`);
+  else if (reason) say("flushes fail", "warm", `Flushes fail; commits are taken until memory is full: ${reason}`, "warm");
+  else say("running", "good", "");
+}
+
+/** A node that answers late is not stopped, but nobody should take old figures for new ones. */
+async function ask(path) {
+  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(8000) });
+  if (!answer.ok) throw new Error(`${path} answers ${answer.status}`);
+  return answer.json();
+}
+
+async function update() {
+  const now = Date.now();
+  try {
+    const [status, news, { operations }] = await Promise.all([ask("/status"), ask(`/history?since=${samples.at(-1)?.time_ms ?? 0}`), ask("/operations")]);
+    if (slotEpoch !== status.slot_map_epoch) {
+      drawSlots(byId("slots"), await ask("/slots"));
+      slotEpoch = status.slot_map_epoch;
+    }
+    const { kept, made, newest: last } = status.checkpoints, seen = JSON.stringify([kept, made, last]);
+    if (checkpointsSeen !== seen) {
+      checkpoints = await ask("/checkpoints");
+      checkpointsSeen = seen;
+    }
+    // The node's clock may not be ours: its newest sample is now.
+    samples = [...samples, ...news.samples];
+    const newest = samples.at(-1), end = newest?.time_ms ?? now;
+    samples = samples.filter(sample => sample.time_ms > end - KEPT);
+    const seconds = before ? (performance.now() - before.at) / 1000 : 0;
+    byId("dir").textContent = status.dir ?? "in memory";
+    showCondition(status.condition);
+    showTiles(status, newest, end);
+    showPanels(status, seconds);
+    showPruning(status, end);
+    showCheckpoints(status.checkpoints, checkpoints, end);
+    showShards(status, seconds);
+    showOperations(operations);
+    drawTps(end, samples);
+    drawLatency(end, samples);
+    byId("tps-now").textContent = newest ? `${rate(newest.commits_per_second)}/s` : "";
+    byId("latency-now").replaceChildren(element("i", "key first"), `p50 ${micros(newest?.commit_p50_micros)}  `, element("i", "key second"), `p99 ${micros(newest?.commit_p99_micros)}`);
+    byId("updated").textContent = `updated ${clock(now)}`;
+    document.title = `${newest ? rate(newest.commits_per_second) : 0} commits/s · Shingle`;
+    before = { at: performance.now(), status };
+  } catch (error) {
+    stoppedSince ??= now;
+    const old = before ? " What is below is as it was then." : "";
+    say("stopped", "bad", `The node does not answer since ${clock(stoppedSince)} (${error.message}).${old}`);
+    document.title = "stopped · Shingle";
+  }
+  setTimeout(update, INTERVAL);
+}
+
+update();

@@ -1,0 +1,153 @@
+//! Clients that mean no good: too much, too many, too slow.
+
+use crate::http::{ask, connect, get, read_answer};
+use crate::{Node, TOKEN, commit};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+fn bearer() -> String {
+    format!("Authorization: Bearer {TOKEN}")
+}
+
+#[test]
+fn a_huge_body_is_refused_and_not_read() {
+    let node = Node::start();
+    let body = vec![b' '; 64 << 20];
+    // The server may close before it has read everything: then there is no answer, and no harm.
+    if let Some(answer) = ask(node.address(), "POST", "/flush", &[&bearer()], &body) {
+        assert_eq!(answer.status, 413, "{answer:?}");
+    }
+    let mut endless = connect(node.address());
+    write!(
+        endless,
+        "POST /flush HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        bearer()
+    )
+    .expect("it listens");
+    let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+    // A gigabyte, unless somebody stops us.
+    let stopped = (0..16_384).any(|_| endless.write_all(&chunk).is_err());
+    assert!(stopped, "the server has read a gigabyte");
+    assert_eq!(node.db.stats().flush.flushes, 0);
+    assert_eq!(get(node.address(), "/healthz").status, 200);
+}
+
+#[test]
+fn a_huge_head_is_refused() {
+    let node = Node::start();
+    let mut client = connect(node.address());
+    write!(client, "GET /status HTTP/1.1\r\n").expect("it listens");
+    let line = format!("X-Filler: {}\r\n", "x".repeat(8000));
+    let stopped = (0..10_000).any(|_| client.write_all(line.as_bytes()).is_err());
+    assert!(stopped, "the server has read 80 MB of headers");
+    assert_eq!(get(node.address(), "/healthz").status, 200);
+}
+
+/// Clients that send a byte now and then hold no connection for longer than the server's patience, and meanwhile nobody else waits for them.
+#[test]
+fn slow_clients_are_given_up_and_hold_nobody_up() {
+    let node = Node::start();
+    let slow: Vec<_> = (0..100).map(|_| connect(node.address())).collect();
+    let asked = Instant::now();
+    assert_eq!(get(node.address(), "/status").status, 200);
+    assert!(asked.elapsed() < Duration::from_secs(30), "others wait for slow clients");
+    std::thread::scope(|scope| {
+        for (number, mut client) in slow.into_iter().enumerate() {
+            scope.spawn(move || {
+                let text: &[u8] = match number % 3 {
+                    0 => b"",
+                    1 => b"GET /status HTTP/1.1\r\nHost: localhost\r\nX: ",
+                    _ => b"POST /flush HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n",
+                };
+                client.write_all(text).ok();
+                // A server without patience would listen for hours.
+                let ended = (0..240).any(|_| {
+                    std::thread::sleep(Duration::from_millis(250));
+                    number % 3 != 0 && client.write_all(b"x").is_err()
+                        || number % 3 == 0 && client.peek(&mut [0]).is_ok_and(|read| read == 0)
+                        || client.take_error().is_ok_and(|error| error.is_some())
+                });
+                let answered = read_answer(&mut client).map(|answer| answer.status);
+                assert!(ended || answered.is_some_and(|status| status >= 400), "{number}: still listened to");
+            });
+        }
+    });
+    assert_eq!(get(node.address(), "/healthz").status, 200);
+}
+
+/// A client that asks for much and reads nothing.
+#[test]
+fn who_does_not_read_is_given_up() {
+    let node = Node::start();
+    let mut client = connect(node.address());
+    client.set_write_timeout(Some(Duration::from_millis(500))).expect("it is a socket");
+    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(50);
+    // The server stops reading when nobody takes its answers, and ends the connection when its patience is over.
+    let begun = Instant::now();
+    let mut given_up = false;
+    while !given_up && begun.elapsed() < Duration::from_secs(120) {
+        given_up = client.write_all(&request).is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock);
+    }
+    assert!(given_up, "the server waits for ever");
+    assert_eq!(get(node.address(), "/healthz").status, 200);
+}
+
+/// More clients at once than it serves: each gets an answer, if only that it is too much.
+#[test]
+fn many_clients_at_once_all_get_an_answer() {
+    let node = Node::start();
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..300)
+            .map(|number| {
+                let path = ["/metrics", "/status", "/", "/history"][number % 4];
+                let address = node.address();
+                scope.spawn(move || ask(address, "GET", path, &[], b"").map(|answer| answer.status))
+            })
+            .collect();
+        asking.into_iter().map(|one| one.join().expect("no panic").expect("an answer")).collect()
+    });
+    assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.iter().filter(|status| **status == 200).count() >= 64, "{statuses:?}");
+}
+
+#[test]
+fn what_is_not_http_is_not_answered_with_harm() {
+    let node = Node::start();
+    for noise in [
+        &b"\0\x01\x02\xff\xfe"[..],
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\r\n\r\n\r\n\r\n",
+        b"SSH-2.0-x\r\n\r\n",
+    ] {
+        let mut client = connect(node.address());
+        client.write_all(noise).expect("it listens");
+        client.shutdown(std::net::Shutdown::Write).expect("it is open");
+        assert!(read_answer(client).is_none_or(|answer| answer.status >= 400), "{noise:?}");
+    }
+    for path in ["/../Cargo.toml", "/status/..", "//", "/%2e%2e/x", "/operations/../status"] {
+        assert_eq!(get(node.address(), path).status, 404, "{path}");
+    }
+    assert_eq!(get(node.address(), "/history?since=-1").status, 400);
+}
+
+/// The server ends although clients hold connections, and the store closes although the server runs.
+#[test]
+fn an_end_is_not_held_up() {
+    let node = Node::start();
+    let _silent = connect(node.address());
+    let mut half = connect(node.address());
+    half.write_all(b"GET /status HTTP/1.1\r\n").expect("it listens");
+    let asking = std::thread::spawn({
+        let address = node.address();
+        move || (0..200).filter_map(|_| std::net::TcpStream::connect(address).ok()).count()
+    });
+    let begun = Instant::now();
+    let Node { server, db, dir } = node;
+    server.shutdown();
+    assert!(begun.elapsed() < Duration::from_secs(30), "clients hold the server up");
+    asking.join().expect("no panic");
+    commit(&db, 6);
+    db.close().expect("a sound store");
+    drop(dir);
+}
