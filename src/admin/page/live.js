@@ -36,12 +36,12 @@ function showTiles(status, newest, end) {
   const tiles = [
     [status.head ? count(status.head.height) : "–", "height"],
     [newest ? rate(newest.commits_per_second) : "–", "commits/s"],
-    [newest ? micros(newest.commit_p99_micros) : "–", "commit latency, p99"],
+    [newest ? micros(newest.commit_p99_micros) : "–", "commit p99"],
     [bytes(sum(status.shards, shard => shard.file_bytes)), "on disk"],
     [`${(100 * status.memory_bytes / status.memory_budget_bytes).toFixed(0)} %`, "of memory budget"],
-    [count(status.version - flushed), "versions not flushed"],
+    [count(status.version - flushed), "unflushed versions"],
     [count(status.open_snapshots), "open snapshots"],
-    [last ? ago(end - last.created_ms).replace(" ago", "") : "none", "since the last checkpoint"],
+    [last ? ago(end - last.created_ms).replace(" ago", "") : "none", "since a checkpoint"],
   ];
   byId("tiles").replaceChildren(...tiles.map(([value, name]) => element("div", "tile", element("b", "", value), element("span", "", name))));
 }
