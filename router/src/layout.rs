@@ -11,6 +11,8 @@ pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"shinglog";
 pub(crate) const FRAME_MAGIC: [u8; 4] = [0xb7, 0x53, 0x1c, 0xe9];
 /// First bytes of the block index.
 pub(crate) const BLOCKS_MAGIC: [u8; 8] = *b"shingblk";
+/// First bytes of what is known of the slots.
+pub(crate) const SLOTS_MAGIC: [u8; 8] = *b"shingslt";
 
 /// What tells one store's files from another's: drawn when the store is made.
 pub(crate) type StoreId = [u8; 16];
@@ -65,6 +67,11 @@ impl Layout<'_> {
 
     pub(crate) fn blocks(&self) -> PathBuf {
         self.dir.join("blocks")
+    }
+
+    /// What is known of the slots while the store is closed.
+    pub(crate) fn slots(&self) -> PathBuf {
+        self.dir.join("slots")
     }
 
     /// Where the log lies unless it has a disk of its own.

@@ -18,6 +18,7 @@ use crate::recovery::{Recovery, Replay, Replayed};
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
 use crate::slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX, SlotMap, Slots};
+use crate::slot_stats::SlotCounters;
 use crate::snapshot::Snapshots;
 use crate::stats::Counters;
 use crate::store::Store;
@@ -242,7 +243,11 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         health: Health::default(),
         counters: Counters::default(),
         recovery: Recovery::new(recovered, commits),
-        shards: Shards::new(shards, slots, manifest.slot_map.clone()),
+        shards: Shards::new(shards, slots, manifest.slot_map.clone()).with_counters(SlotCounters::load(
+            layout,
+            &manifest.store_id,
+            slots.count,
+        )),
         disk: Some(Disk {
             dir: layout.dir.to_owned(),
             epoch: manifest.epoch,

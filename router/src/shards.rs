@@ -1,6 +1,7 @@
 //! The shards of a store, and the way from a key to its shard.
 
 use crate::slot::{RoutingKey, SlotMap, Slots};
+use crate::slot_stats::SlotCounters;
 use arc_swap::ArcSwap;
 use shingle_shard::{KeyRange, Shard, key_hash};
 use std::ops::Bound;
@@ -12,6 +13,7 @@ pub(crate) struct Shards {
     shards: Vec<Shard>,
     slots: Slots,
     map: ArcSwap<SlotMap>,
+    counters: SlotCounters,
 }
 
 /// Where a key lives, and its hash in the shard's index.
@@ -22,22 +24,51 @@ pub(crate) struct Route<'a> {
 
 impl Shards {
     pub(crate) fn new(shards: Vec<Shard>, slots: Slots, map: SlotMap) -> Self {
-        Shards { shards, slots, map: ArcSwap::from_pointee(map) }
+        let counters = SlotCounters::new(slots.count);
+        Shards { shards, slots, map: ArcSwap::from_pointee(map), counters }
+    }
+
+    /// The same, with what was known of the slots before.
+    pub(crate) fn with_counters(self, counters: SlotCounters) -> Self {
+        Shards { counters, ..self }
+    }
+
+    pub(crate) fn counters(&self) -> &SlotCounters {
+        &self.counters
     }
 
     pub(crate) fn all(&self) -> &[Shard] {
         &self.shards
     }
 
-    /// The number of the shard that `key` lives on, and the key's hash.
+    /// The slot of `key`.
     #[inline]
-    pub(crate) fn number_of(&self, map: &SlotMap, key: &[u8]) -> (usize, u64) {
+    pub(crate) fn slot_of(&self, key: &[u8]) -> u32 {
+        self.slots.slot_of(key)
+    }
+
+    /// The slot of `key`, and the key's hash.
+    #[inline]
+    pub(crate) fn slot_and_hash(&self, key: &[u8]) -> (u32, u64) {
         let hash = key_hash(key);
         let slot = match self.slots.routing {
             RoutingKey::Whole => self.slots.slot_of_hash(hash),
             RoutingKey::Prefix(_) => self.slots.slot_of(key),
         };
+        (slot, hash)
+    }
+
+    /// The number of the shard that `key` lives on, and the key's hash.
+    #[inline]
+    pub(crate) fn number_of(&self, map: &SlotMap, key: &[u8]) -> (usize, u64) {
+        let (slot, hash) = self.slot_and_hash(key);
         (map.shard_of(slot), hash)
+    }
+
+    /// Counts a point read of `key`, now and then.
+    #[inline]
+    pub(crate) fn count_read(&self, key: &[u8]) {
+        self.counters.read(|| self.slots.slot_of(key));
     }
 
     #[inline]

@@ -203,6 +203,7 @@ impl Snapshot {
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         let key = key.as_ref();
         shingle_shard::check_key(key)?;
+        self.core().shards.count_read(key);
         let route = self.core().shards.route(key);
         let value = route.shard.get(key, route.key_hash, self.version())?;
         self.check()?;
@@ -261,6 +262,7 @@ impl Core {
     /// The newest value of `key`. Takes no snapshot: if the floor or a rollback passes the version while it reads, it reads again.
     pub(crate) fn get_newest(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         shingle_shard::check_key(key)?;
+        self.shards.count_read(key);
         let route = self.shards.route(key);
         loop {
             let rollbacks_seen = self.rollbacks.count();

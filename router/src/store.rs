@@ -7,7 +7,9 @@ use crate::commit::{CommitHandle, Lifecycle, Pipeline, Prepared};
 use crate::core::Core;
 use crate::feed::{ChangeFeed, Diff};
 use crate::flush::{Flushed, Flusher};
+use crate::layout::Layout;
 use crate::prune::{PruneOptions, PruneProgress, Pruned, Pruner, Retention};
+use crate::slot_stats::{MeasureProgress, SlotStatistics};
 use crate::snapshot::{At, Snapshot};
 use crate::stats::Stats;
 use crate::transaction::{Isolation, Transaction};
@@ -253,6 +255,21 @@ impl Store {
         self.core.stats()
     }
 
+    /// What is known of each slot.
+    #[must_use]
+    pub fn slot_stats(&self) -> SlotStatistics {
+        self.core.slot_stats()
+    }
+
+    /// Reads every key, and counts keys and bytes of each slot. Returns what is then known.
+    ///
+    /// # Errors
+    /// A rollback meanwhile, damage, I/O.
+    pub fn measure_slots(&self, progress: &(dyn Fn(MeasureProgress) + Sync)) -> Result<SlotStatistics> {
+        self.core.measure_slots(progress)?;
+        Ok(self.core.slot_stats())
+    }
+
     /// Writes what is queued, syncs the log and ends the threads. Snapshots stay readable until they are dropped; the store's files, and its
     /// lock, stay open as long as one is. Closing a closed store does nothing.
     ///
@@ -281,6 +298,11 @@ impl Store {
         if let Some(log) = &self.core.log {
             let next_version = self.core.sequencer.lock().next_version();
             log.lock().close(next_version)?;
+        }
+        if let Some(disk) = &self.core.disk {
+            let store_id = disk.manifest.lock().store_id;
+            // Estimates, which a store does without.
+            let _not_needed = self.core.shards.counters().save(&Layout { dir: &disk.dir }, &store_id);
         }
         self.core.persist_blocks(self.core.visible())
     }

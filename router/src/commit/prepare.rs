@@ -79,9 +79,12 @@ impl Prepared {
         let mut written = vec![Section::default(); shards.all().len()];
         let mut routed = Vec::with_capacity(batch.len());
         let mut begin = 0;
+        let count = shards.counters().writing();
         for op in batch.ops() {
-            let (shard, hash) = shards.number_of(&map, op.key);
+            let (slot, hash) = shards.slot_and_hash(op.key);
+            let shard = map.shard_of(slot);
             let end = begin + op.packed_bytes();
+            count(slot, op.key.len() + op.value.map_or(0, <[u8]>::len));
             written[shard].ops += 1;
             written[shard].bytes += end - begin;
             routed.push((shard, Write { hash, packed: begin..end }));
