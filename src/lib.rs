@@ -41,6 +41,7 @@ mod builder;
 mod checkpoints;
 mod config;
 mod database;
+mod rebalancing;
 #[cfg(feature = "object-store")]
 pub mod transfer;
 
@@ -50,12 +51,13 @@ pub use config::{
 };
 pub use database::Database;
 pub use shingle_router::{
-    At, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
-    CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FileDamage, FlushStats, Flushed, Isolation, KeyRange,
-    LogStats, OpenSnapshots, PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Recovery, RecoveryCut,
-    RepairReport, RestoreOptions, Restored, Result, Retention, RoutingKey, Scan, SealedBlock, ShardDiagnosis,
-    ShardRepair, ShardStats, ShardVerified, Snapshot, Space, Stats, Transaction, TransactionScan, VerifyProgress,
-    VerifyReport, Version,
+    At, Balance, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
+    CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FileDamage, FlushStats, Flushed, HALF_LIFE,
+    Isolation, KeyRange, LogStats, MeasureProgress, Move, OpenSnapshots, Plan, PruneHold, PruneOptions, PruneProgress,
+    PruneStats, Pruned, READS_SAMPLED, RebalanceRequest, Recovery, RecoveryCut, RepairReport, ReshardRequest,
+    RestoreOptions, Restored, Result, Retention, RoutingKey, Scan, SealedBlock, ShardDiagnosis, ShardLoad, ShardRepair,
+    ShardShare, ShardStats, ShardVerified, Shortfall, Simulation, SlotStatistics, SlotStats, Snapshot, Space, Stats,
+    THRESHOLD_PERCENT_DEFAULT, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
 };
 
 /// The code of the README compiles.

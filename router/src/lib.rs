@@ -59,13 +59,16 @@ pub use log::{LogStats, Recover};
 pub use open::{OpenOptions, SHARDS_DEFAULT};
 pub use options::{Options, PruneSettings};
 pub use prune::{PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Retention, Space};
-pub use rebalance::{Balance, Goal, Move, Occupancy, Plan, Planned, ShardShare, Shortfall, THRESHOLD_PERCENT_DEFAULT};
+pub use rebalance::{
+    Balance, Goal, Move, Occupancy, Plan, Planned, RebalanceRequest, ReshardRequest, ShardShare, Shortfall, Simulation,
+    THRESHOLD_PERCENT_DEFAULT,
+};
 pub use recovery::{Recovery, RecoveryCut};
 pub use repair::{RepairReport, ShardDiagnosis, ShardRepair, repair};
 pub use scan::Scan;
 pub use shingle_shard::{KeyRange, Version};
 pub use slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX};
-pub use slot_stats::{HALF_LIFE, MeasureProgress, READS_SAMPLED, SlotStatistics, SlotStats};
+pub use slot_stats::{HALF_LIFE, MeasureProgress, READS_SAMPLED, ShardLoad, SlotStatistics, SlotStats};
 pub use snapshot::{At, OpenSnapshots, Snapshot};
 pub use stats::{ShardStats, Stats};
 pub use store::Store;

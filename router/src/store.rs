@@ -9,6 +9,7 @@ use crate::feed::{ChangeFeed, Diff};
 use crate::flush::{Flushed, Flusher};
 use crate::layout::Layout;
 use crate::prune::{PruneOptions, PruneProgress, Pruned, Pruner, Retention};
+use crate::rebalance::{RebalanceRequest, ReshardRequest, Simulation};
 use crate::slot_stats::{MeasureProgress, SlotStatistics};
 use crate::snapshot::{At, Snapshot};
 use crate::stats::Stats;
@@ -253,6 +254,22 @@ impl Store {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.core.stats()
+    }
+
+    /// What a rebalancing would do. Changes nothing.
+    ///
+    /// # Errors
+    /// A request out of bounds.
+    pub fn plan_rebalance(&self, request: &RebalanceRequest) -> Result<Simulation> {
+        self.core.plan_rebalance(request)
+    }
+
+    /// What moving these slots would come to. Changes nothing.
+    ///
+    /// # Errors
+    /// Shards or slots that there are not; slots that are not on the shard named.
+    pub fn plan_reshard(&self, request: &ReshardRequest) -> Result<Simulation> {
+        self.core.plan_reshard(request)
     }
 
     /// What is known of each slot.

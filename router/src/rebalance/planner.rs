@@ -67,6 +67,13 @@ impl Occupancy {
         Ok(self.planned(&owners, &shares, shortfalls))
     }
 
+    /// What shards carry before and after moves that were named one by one: nobody's share is asked for.
+    pub(super) fn shares_after(&self, moves: &[Move]) -> Vec<ShardShare> {
+        let mut owners = self.owners.clone();
+        moves.iter().for_each(|step| owners[step.slot as usize] = step.to);
+        self.planned(&owners, &vec![0.0; self.shards], Vec::new()).shards
+    }
+
     fn check(&self) -> Result<()> {
         let refuse = |what: &str| Err(Error::InvalidArgument { what: what.to_owned() });
         if self.owners.is_empty() || self.owners.len() != self.loads.len() {

@@ -4,6 +4,8 @@ mod counters;
 mod decaying;
 mod file;
 mod measure;
+#[cfg(test)]
+mod tests;
 
 pub use counters::READS_SAMPLED;
 pub(crate) use counters::SlotCounters;
@@ -29,8 +31,27 @@ pub struct SlotStatistics {
     pub measured_at: Option<Version>,
     /// After this time, in seconds, a read or a write counts half.
     pub half_life_secs: u64,
+    /// Each shard, by number: the sums of its slots.
+    pub shards: Vec<ShardLoad>,
     /// Each slot, by number.
     pub slots: Vec<SlotStats>,
+}
+
+/// What is known of the slots of one shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ShardLoad {
+    /// The shard's number.
+    pub number: usize,
+    /// How many slots live on it.
+    pub slots: u64,
+    /// Keys, estimated.
+    pub keys: u64,
+    /// Bytes, estimated.
+    pub bytes: u64,
+    /// Point reads, the recent ones above all.
+    pub reads: u64,
+    /// Writes, the recent ones above all.
+    pub writes: u64,
 }
 
 /// What is known of one slot.
@@ -51,6 +72,22 @@ pub struct SlotStats {
 }
 
 impl SlotStats {
+    /// Reads and writes.
+    #[must_use]
+    pub fn heat(&self) -> u64 {
+        self.reads.saturating_add(self.writes)
+    }
+}
+
+impl ShardLoad {
+    fn add(&mut self, slot: &SlotStats) {
+        self.slots += 1;
+        self.keys += slot.keys;
+        self.bytes += slot.bytes;
+        self.reads += slot.reads;
+        self.writes += slot.writes;
+    }
+
     /// Reads and writes.
     #[must_use]
     pub fn heat(&self) -> u64 {
@@ -96,7 +133,10 @@ impl Core {
             let bytes = total.part(total.bytes, count.bytes);
             SlotStats { slot, shard, keys, bytes, reads: count.reads, writes: count.writes }
         };
-        let slots = (0..).zip(map.iter().zip(&counts)).map(stats).collect();
-        SlotStatistics { measured_at, half_life_secs: HALF_LIFE.as_secs(), slots }
+        let slots: Vec<_> = (0..).zip(map.iter().zip(&counts)).map(stats).collect();
+        let shard = |number| ShardLoad { number, ..ShardLoad::default() };
+        let mut shards: Vec<_> = (0..totals.len()).map(shard).collect();
+        slots.iter().for_each(|slot: &SlotStats| shards[slot.shard].add(slot));
+        SlotStatistics { measured_at, half_life_secs: HALF_LIFE.as_secs(), shards, slots }
     }
 }

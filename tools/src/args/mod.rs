@@ -7,6 +7,7 @@ mod curve;
 mod demo;
 mod load;
 mod number;
+mod rebalance;
 mod repair;
 mod store;
 mod workloads;
@@ -20,6 +21,7 @@ pub(crate) use checkpoint::{
 pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
 pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
+pub(crate) use rebalance::{MovingArgs, RebalanceArgs, ReshardArgs, ShardsArgs, SlotFigure, SlotsArgs, WantedArgs};
 pub(crate) use repair::RepairArgs;
 pub(crate) use store::{
     AtArgs, DeleteArgs, GetArgs, KeepArgs, NoStore, PruneArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs,
@@ -87,6 +89,14 @@ pub(crate) enum Command {
     Repair(RepairArgs),
     /// Remove old versions for good, and give their space back.
     Prune(PruneArgs),
+    /// Even out the shards, or change their number, by moving slots.
+    Rebalance(RebalanceArgs),
+    /// Move slots that you name to another shard.
+    Reshard(ReshardArgs),
+    /// Show what each shard carries: slots, keys, bytes, reads and writes.
+    Shards(ShardsArgs),
+    /// Show what each slot carries, as a map.
+    Slots(SlotsArgs),
     /// Measure, alone or against other stores in the same run.
     Bench(BenchArgs),
 }

@@ -8,5 +8,6 @@ mod checkpoint;
 mod demo;
 mod prune;
 mod reading_and_writing;
+mod rebalance;
 mod refusals;
 mod support;
