@@ -228,6 +228,12 @@ pub enum Error {
         /// What was to be done with them.
         what: &'static str,
     },
+    /// A rebalancing was asked for that does not fit the store's shards and slots.
+    #[error("{what}")]
+    RebalanceRefused {
+        /// What does not fit, as a sentence.
+        what: String,
+    },
     /// There is a checkpoint of this name already.
     #[error("there is a checkpoint {name} already; delete it first, or choose another name")]
     CheckpointExists {
@@ -335,6 +341,7 @@ impl Error {
             | Error::NoBlockBefore { .. }
             | Error::Occupied { .. }
             | Error::InMemory { .. }
+            | Error::RebalanceRefused { .. }
             | Error::CheckpointExists { .. }
             | Error::NoSuchCheckpoint { .. }
             | Error::BatchTooLarge { .. } => ErrorKind::InvalidArgument,

@@ -74,6 +74,7 @@ fn is_usage(error: &Error) -> bool {
             | Error::AboveNewest { .. }
             | Error::NoBlockBefore { .. }
             | Error::Occupied { .. }
+            | Error::RebalanceRefused { .. }
             | Error::CheckpointExists { .. }
             | Error::NoSuchCheckpoint { .. }
     );

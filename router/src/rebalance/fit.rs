@@ -18,6 +18,8 @@ struct Shard {
     weight: f64,
     share: f64,
     carries: f64,
+    /// How many slots a new shard should get, whatever they carry: keys that are written later fall on any of them. `None`: it is not new.
+    slots_wanted: Option<usize>,
     /// (load, slot)
     slots: BTreeSet<(u64, u32)>,
     /// The slot that is heavier than the share: it stays, and everything else leaves.
@@ -34,6 +36,11 @@ impl Shard {
         self.off().abs() > threshold * self.share
     }
 
+    /// How many slots it should still get; `None`: as few as will do.
+    fn slots_lacking(&self) -> Option<usize> {
+        self.slots_wanted?.checked_sub(self.slots.len()).filter(|&slots| slots > 0)
+    }
+
     fn takes_load(&self) -> bool {
         self.weight > 0.0 && self.pinned.is_none()
     }
@@ -46,6 +53,7 @@ impl<'a> Fit<'a> {
             weight,
             share: total * weight / total_weight,
             carries: 0.0,
+            slots_wanted: Some((occupancy.owners.len() as f64 * weight / total_weight) as usize),
             slots: BTreeSet::new(),
             pinned: None,
         };
@@ -53,6 +61,7 @@ impl<'a> Fit<'a> {
         for (slot, (&owner, &load)) in (0..).zip(occupancy.owners.iter().zip(&occupancy.loads)) {
             shards[owner].carries += load as f64;
             shards[owner].slots.insert((load, slot));
+            shards[owner].slots_wanted = None;
         }
         let owners = occupancy.owners.clone();
         Fit { loads: &occupancy.loads, owners, shards, threshold, shortfalls: Vec::new() }
@@ -64,6 +73,7 @@ impl<'a> Fit<'a> {
         if !self.is_within() {
             self.evacuate();
             self.even_out();
+            self.fill_up();
         }
         for (shard, carrier) in self.shards.iter().enumerate() {
             if carrier.is_off(self.threshold) {
@@ -157,7 +167,8 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// The heaviest slot that leaves neither shard on the other side of its share; else the lightest that brings both closer taken together.
+    /// A slot that leaves neither shard on the other side of its share: the heaviest, or for a new shard one of the weight that it needs on average;
+    /// else the lightest that brings both closer taken together.
     fn best(&self, from: usize, to: usize) -> Option<u32> {
         let (excess, lack) = (self.shards[from].off(), -self.shards[to].off());
         if lack <= 0.0 {
@@ -167,9 +178,25 @@ impl<'a> Fit<'a> {
         let pinned = self.shards[from].pinned;
         let slots = &self.shards[from].slots;
         let free = |&&(load, slot): &&(u64, u32)| load > 0 && pinned != Some(slot);
-        let whole = slots.range(..=(fits, u32::MAX)).rev().find(free);
-        let more = || slots.range((fits + 1, 0)..).find(free).filter(|(load, _)| (*load as f64) < excess + lack);
-        whole.or_else(more).map(|&(_, slot)| slot)
+        let average = self.shards[to].slots_lacking().map_or(fits, |slots| fits.min((lack / slots as f64) as u64));
+        let whole = slots.range(..=(average, u32::MAX)).rev().find(free);
+        let heavier = || slots.range((average + 1, 0)..).find(free).filter(|(load, _)| (*load as f64) < excess + lack);
+        whole.or_else(heavier).map(|&(_, slot)| slot)
+    }
+
+    /// Gives new shards slots that carry nothing, from where there are most, as far as they have fewer slots than others.
+    fn fill_up(&mut self) {
+        for to in 0..self.shards.len() {
+            while self.shards[to].slots_lacking().is_some() {
+                let crowd = |&shard: &usize| self.shards[shard].slots.len() as f64 / self.shards[shard].weight;
+                let idle = |&shard: &usize| self.shards[shard].slots.first().is_some_and(|&(load, _)| load == 0);
+                let others = (0..self.shards.len()).filter(|&shard| shard != to && self.shards[shard].weight > 0.0);
+                let most = others.filter(idle).max_by(|a, b| crowd(a).total_cmp(&crowd(b)).then(b.cmp(a)));
+                let Some(from) = most.filter(|from| crowd(from) > crowd(&to) + 1.0) else { break };
+                let Some(&(_, slot)) = self.shards[from].slots.range(..=(0, u32::MAX)).next_back() else { break };
+                self.give(slot, to);
+            }
+        }
     }
 
     fn give(&mut self, slot: u32, to: usize) {

@@ -81,7 +81,7 @@ impl Goal {
 
     /// The weight of each shard from 0 to `shards`, those that are to be removed included: these have none.
     pub(super) fn weights(&self, shards: usize, slots: usize) -> Result<Vec<f64>> {
-        let refuse = |what: String| Err(Error::InvalidArgument { what });
+        let refuse = |what: String| Err(Error::RebalanceRefused { what });
         if self.shards_after == 0 || self.shards_after > SHARDS_MAX || self.shards_after > slots {
             let most = SHARDS_MAX.min(slots);
             return refuse(format!(

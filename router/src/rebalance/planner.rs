@@ -75,7 +75,7 @@ impl Occupancy {
     }
 
     fn check(&self) -> Result<()> {
-        let refuse = |what: &str| Err(Error::InvalidArgument { what: what.to_owned() });
+        let refuse = |what: &str| Err(Error::RebalanceRefused { what: what.to_owned() });
         if self.owners.is_empty() || self.owners.len() != self.loads.len() {
             return refuse("every slot has one shard and one load");
         }

@@ -92,7 +92,7 @@ impl Core {
             Goal { shards_after, weights: request.weights.clone(), threshold_percent: request.threshold_percent };
         if shards_after <= occupancy.shards && !request.shard_dirs.is_empty() {
             let what = "directories for new shards were given, but no shard is added".to_owned();
-            return Err(Error::InvalidArgument { what });
+            return Err(Error::RebalanceRefused { what });
         }
         let Planned { moves, shards, shortfalls } = occupancy.plan(&goal)?;
         let plan = Plan { moves, shards_after, new_dirs: request.shard_dirs.clone() };
@@ -103,7 +103,7 @@ impl Core {
     pub(crate) fn plan_reshard(&self, request: &ReshardRequest) -> Result<Simulation> {
         let statistics = self.slot_stats();
         let occupancy = self.occupancy(&statistics, Balance::Slots);
-        let refuse = |what: String| Err(Error::InvalidArgument { what });
+        let refuse = |what: String| Err(Error::RebalanceRefused { what });
         let ReshardRequest { from, to, .. } = *request;
         if let Some(shard) = [from, to].into_iter().find(|&shard| shard >= occupancy.shards) {
             return refuse(format!("there is no shard {shard}: the store has {}", occupancy.shards));

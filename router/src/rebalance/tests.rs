@@ -220,6 +220,17 @@ fn random_distributions_keep_every_promise() {
     }
 }
 
+/// A third of the slots carries anything, and few of them much: what is written later falls on the others too.
+#[test]
+fn new_shards_get_their_part_of_the_slots_that_carry_nothing() {
+    let mut rng = SmallRng::seed_from_u64(5);
+    let mut occupancy = even(4096, 8);
+    occupancy.loads = (0..4096).map(|_| if rng.random_ratio(1, 3) { rng.random_range(1..1000) } else { 0 }).collect();
+    let (_, owners) = check(&occupancy, &Goal::even(16));
+    let counts = counts(&owners, 16);
+    assert!(counts.iter().all(|slots| (240..272).contains(slots)), "{counts:?}");
+}
+
 #[test]
 fn heat_moves_few_slots() {
     let mut occupancy = even(4096, 8);
