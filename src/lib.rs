@@ -41,6 +41,7 @@ mod builder;
 mod checkpoints;
 mod config;
 mod database;
+mod rebalancing;
 #[cfg(feature = "object-store")]
 pub mod transfer;
 
@@ -52,10 +53,10 @@ pub use database::Database;
 pub use shingle_router::{
     At, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
     CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FileDamage, FlushStats, Flushed, Isolation, KeyRange,
-    LogStats, OpenSnapshots, PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Recovery, RecoveryCut,
-    RepairReport, RestoreOptions, Restored, Result, Retention, RoutingKey, Scan, SealedBlock, ShardDiagnosis,
-    ShardRepair, ShardStats, ShardVerified, Snapshot, Space, Stats, Transaction, TransactionScan, VerifyProgress,
-    VerifyReport, Version,
+    LogStats, Move, OpenSnapshots, Plan, PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, RebalanceOptions,
+    RebalancePhase, RebalanceStatus, RebalanceWait, Rebalanced, Recovery, RecoveryCut, RepairReport, RestoreOptions,
+    Restored, Result, Retention, RoutingKey, Scan, SealedBlock, ShardDiagnosis, ShardRepair, ShardStats, ShardVerified,
+    Snapshot, Space, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
 };
 
 /// The code of the README compiles.

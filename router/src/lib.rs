@@ -57,7 +57,7 @@ pub use log::{LogStats, Recover};
 pub use open::{OpenOptions, SHARDS_DEFAULT};
 pub use options::{Options, PruneSettings};
 pub use prune::{PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Retention, Space};
-pub use rebalance::{Move, Plan};
+pub use rebalance::{Move, Plan, RebalanceOptions, RebalancePhase, RebalanceStatus, RebalanceWait, Rebalanced};
 pub use recovery::{Recovery, RecoveryCut};
 pub use repair::{RepairReport, ShardDiagnosis, ShardRepair, repair};
 pub use scan::Scan;

@@ -36,12 +36,7 @@ impl Shard {
     }
 
     /// Removes the changes of the keys that `pick` takes from the backend; their rows must be gone.
-    pub fn forget_changes(
-        &self,
-        cursor: &mut MovingCursor,
-        pick: &dyn Fn(&[u8]) -> bool,
-        epoch: u64,
-    ) -> Result<u64> {
+    pub fn forget_changes(&self, cursor: &mut MovingCursor, pick: &dyn Fn(&[u8]) -> bool, epoch: u64) -> Result<u64> {
         let _flushing = self.flushing.lock();
         self.backend.forget_changes(cursor, pick, epoch)
     }

@@ -2,7 +2,8 @@
 
 use super::prune::{KeyJudge, SLICE_KEY_BYTES_MAX, Verdict};
 use super::{
-    Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
+    Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row,
+    RowRef, Run,
 };
 use crate::{Error, KeyRange, Order, Result, Version};
 use parking_lot::RwLock;
@@ -277,6 +278,7 @@ impl Backend for MemoryBackend {
                     page.push(RowRef { key, version, value: value.as_deref() });
                 }
                 looks += 1;
+                cursor.looked += 1;
                 cursor.seen = Some((version, key.clone()));
             }
         }

@@ -118,6 +118,12 @@ impl Page {
         self.rows.retain(|row| row.value_end.is_some());
     }
 
+    /// Keeps the rows whose keys `keep` takes.
+    pub fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
+        let bytes = &self.bytes;
+        self.rows.retain(|row| keep(&bytes[row.start..row.key_end]));
+    }
+
     /// Empties the page for reuse.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -10,6 +10,8 @@ pub struct MovingCursor {
     pub(crate) seen: Option<(Version, Vec<u8>)>,
     /// Whether nothing is left.
     pub finished: bool,
+    /// How many entries were looked at.
+    pub looked: u64,
 }
 
 /// Rows or changes on their way into a backend.

@@ -45,7 +45,8 @@ pub use options::{Compression, OptionError, RocksOptions};
 pub use shared::RocksShared;
 
 use crate::backend::{
-    Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
+    Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row,
+    RowRef, Run,
 };
 use crate::{Error, KeyRange, Order, Result, Version};
 use iterators::IteratorPool;

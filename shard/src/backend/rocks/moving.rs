@@ -49,6 +49,7 @@ pub(super) fn rows(
             page.push(RowRef { key: &key, version, value });
         }
         (looks, last) = (looks + 1, version);
+        cursor.looked += 1;
         iterator.next();
     }
     cursor.finished = true;
