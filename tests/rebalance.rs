@@ -154,3 +154,198 @@ fn slots_move_there_and_back_while_blocks_are_sealed() {
         check(db);
     });
 }
+
+#[test]
+fn shards_come_and_go_while_blocks_are_sealed() {
+    on_both(|db| {
+        (0..20).for_each(|_| seal(db));
+        std::thread::scope(|scope| {
+            let sealer = scope.spawn(|| (0..60).for_each(|_| seal(db)));
+            for shards in [8, 4, 1, 3, 8, 4] {
+                let done = db.rebalance(&spread(db, shards), finished(), &|_| {}).expect("a plan that fits");
+                assert_eq!((done.shards, db.shards()), (shards, shards));
+                assert!(db.slot_owners().iter().all(|&owner| owner < shards));
+                check(&db.clone());
+            }
+            sealer.join().expect("it seals");
+        });
+        check(db);
+    });
+}
+
+/// Directories of removed shards go, and new ones are where they were asked for.
+#[test]
+fn directories_come_and_go_with_their_shards() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = dir.path().join("store");
+    let other = dir.path().join("other");
+    let db = Database::builder(&store).shards(2).config(small()).open().expect("a new store");
+    (0..9).for_each(|_| seal(&db));
+    let plan = Plan { new_dirs: vec![other.clone()], ..spread(&db, 4) };
+    // Somebody's file where a shard is to be: refused, and untouched.
+    std::fs::create_dir_all(other.join("003")).expect("a writable directory");
+    std::fs::write(other.join("003/file"), "theirs").expect("a writable directory");
+    let refused = db.rebalance(&plan, finished(), &|_| {}).expect_err("it is in use");
+    assert!(matches!(refused, Error::Occupied { .. }), "{refused}");
+    assert!(other.join("003/file").exists() && !other.join("002").exists());
+    std::fs::remove_dir_all(other.join("003")).expect("a writable directory");
+    db.rebalance(&plan, finished(), &|_| {}).expect("a plan that fits");
+    check(&db);
+    assert!(other.join("002/CURRENT").exists() && other.join("003/CURRENT").exists());
+    drop(db);
+    let db = Database::builder(&store).shards(4).config(small()).open().expect("it was made so");
+    check(&db);
+    db.rebalance(&spread(&db, 1), finished(), &|_| {}).expect("a plan that fits");
+    assert!(!other.join("002").exists() && !other.join("003").exists() && !store.join("shards/001").exists());
+    drop(db);
+    let refused = Database::builder(&store).shards(4).open().expect_err("it has one by now");
+    assert_eq!(refused.kind(), ErrorKind::Mismatch);
+    let db = Database::open(&store).expect("a sound store");
+    check(&db);
+    verify(&db);
+}
+
+/// A snapshot from before reads where the slots were; the cleaning waits for it, and says so.
+#[test]
+fn snapshots_from_before_stay_exact_and_the_cleaning_waits_for_them() {
+    on_both(|db| {
+        (0..12).for_each(|_| seal(db));
+        db.flush().expect("a sound store");
+        let before = db.snapshot();
+        let height = db.head().expect("it has blocks").height;
+        let mut scan = before.prefix("");
+        let mut feed = db.changes_since(0).expect("it is readable");
+        let (first, change) = (scan.next().expect("a row").expect("sound"), feed.next().expect("one").expect("sound"));
+        let options = RebalanceOptions::default();
+        db.rebalance(&spread(db, 6), options, &|_| {}).expect("a plan that fits");
+        (0..12).for_each(|_| seal(db));
+        db.flush().expect("a sound store");
+        let status = db.rebalance_status().expect("it waits");
+        assert!(
+            status.older_readers > 0 && status.slots_done == status.slots && status.rows_removed == 0,
+            "{status:?}"
+        );
+        let refused = db.rebalance(&spread(db, 4), options, &|_| {}).expect_err("one at a time");
+        assert!(matches!(refused, Error::RebalanceUnfinished { .. }), "{refused}");
+        assert!(matches!(db.abort_rebalance(), Err(Error::RebalanceHandedOver)));
+        let mut rows: State = scan.collect::<shingle::Result<_>>().expect("a sound store");
+        rows.extend([first]);
+        assert_eq!(rows, state_at(height));
+        assert_eq!(before.prefix("").collect::<shingle::Result<State>>().expect("a sound store"), state_at(height));
+        let changes = 1 + feed.by_ref().map(|change| change.expect("a sound store").key).count();
+        assert_eq!(
+            changes,
+            db.changes_since(0)
+                .expect("readable")
+                .filter(|c| c.as_ref().is_ok_and(|c| c.version <= before.version()))
+                .count()
+        );
+        drop((before, feed, change));
+        wait_until_done(db);
+        check(db);
+        db.rebalance(&spread(db, 4), finished(), &|_| {}).expect("a plan that fits");
+        check(db);
+    });
+}
+
+#[test]
+fn a_rebalancing_that_is_given_up_leaves_everything_where_it_was() {
+    on_both(|db| {
+        (0..12).for_each(|_| seal(db));
+        let owners = db.slot_owners();
+        for shards in [7, 2, 4] {
+            db.rebalance(&spread(db, shards), begun(), &|_| {}).expect("a plan that fits");
+            (0..3).for_each(|_| seal(db));
+            check(db);
+            match db.abort_rebalance() {
+                Ok(()) => {}
+                // So little is copied in one go that it may be through.
+                Err(error) => assert!(matches!(error, Error::RebalanceHandedOver | Error::NoRebalance), "{error}"),
+            }
+            seal(db);
+            check(db);
+            wait_until_done(db);
+            check(db);
+            if db.slot_owners() != owners {
+                db.rebalance(&spread_by(db, &owners), finished(), &|_| {}).expect("a plan that fits");
+            }
+            assert_eq!((db.slot_owners(), db.shards()), (owners.clone(), 4));
+        }
+        assert!(matches!(db.abort_rebalance(), Err(Error::NoRebalance)));
+    });
+}
+
+/// Back to where slots were.
+fn spread_by(db: &Database, owners: &[usize]) -> Plan {
+    let moves = (0..).zip(db.slot_owners().into_iter().zip(owners)).filter(|(_, (from, to))| from != *to);
+    let moves = moves.map(|(slot, (from, &to))| Move { slot, from, to }).collect();
+    Plan { moves, shards_after: 4, new_dirs: Vec::new() }
+}
+
+#[test]
+fn the_floor_stays_while_slots_are_on_their_way_and_the_reason_is_named() {
+    on_both(|db| {
+        (0..12).for_each(|_| seal(db));
+        db.prune(&Retention::blocks(8)).expect("a sound store");
+        let floor = db.floor();
+        let reader = db.snapshot();
+        db.rebalance(&spread(db, 5), RebalanceOptions::default(), &|_| {}).expect("a plan that fits");
+        (0..6).for_each(|_| seal(db));
+        let pruned = db.prune(&Retention::blocks(3)).expect("a sound store");
+        assert_eq!((pruned.floor, pruned.held_back), (floor, Some(PruneHold::Rebalance)));
+        check(db);
+        drop(reader);
+        wait_until_done(db);
+        let pruned = db.prune(&Retention::blocks(3)).expect("a sound store");
+        assert!(pruned.floor > floor && pruned.versions > 0, "{pruned:?}");
+        check(db);
+        db.rebalance(&spread(db, 4), finished(), &|_| {}).expect("a plan that fits");
+        check(db);
+    });
+}
+
+/// What a shard remembers of keys that it had once must not answer for them when they come back.
+#[test]
+fn what_a_shard_knew_of_slots_that_left_and_came_back_is_forgotten() {
+    on_both(|db| {
+        for _ in 0..4 {
+            for (from, to) in [(0, 1), (1, 0), (2, 3), (3, 2)] {
+                (0..3).for_each(|_| seal(db));
+                // The row cache learns from reads of what memory no longer has.
+                db.flush().expect("a sound store");
+                check(db);
+                let plan = Plan { moves: some_slots(db, from, to, 1), shards_after: 4, new_dirs: Vec::new() };
+                db.rebalance(&plan, finished(), &|_| {}).expect("a plan that fits");
+                check(db);
+                seal(db);
+                check(db);
+            }
+        }
+    });
+}
+
+#[test]
+fn plans_that_do_not_fit_are_refused() {
+    let db = Database::builder("").shards(4).in_memory().expect("no disk");
+    let owners = db.slot_owners();
+    let plan = |moves: &[Move], shards_after| Plan { moves: moves.to_vec(), shards_after, new_dirs: Vec::new() };
+    let right = Move { slot: 0, from: owners[0], to: 3 };
+    for wrong in [
+        plan(&[right], 0),
+        plan(&[right], 3),
+        plan(&[], 3),
+        plan(&[], 5000),
+        plan(&[right, right], 4),
+        plan(&[Move { from: 2, ..right }], 4),
+        plan(&[Move { to: 4, ..right }], 4),
+        plan(&[Move { to: owners[0], ..right }], 4),
+        plan(&[Move { slot: owners.len() as u32, ..right }], 4),
+    ] {
+        let refused = db.rebalance(&wrong, finished(), &|_| {}).expect_err("it does not fit");
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{wrong:?}");
+    }
+    assert_eq!(db.slot_owners(), owners);
+    assert!(db.rebalance_status().is_none());
+    db.rebalance(&plan(&[], 4), finished(), &|_| {}).expect("nothing is no error");
+    db.rebalance(&plan(&[right], 4), finished(), &|_| {}).expect("it fits");
+}

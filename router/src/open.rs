@@ -245,7 +245,7 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         flusher: Flusher::new(),
         checkpoints: Checkpoints::default(),
         pruner: Pruner::default(),
-        rebalancer: Rebalancer::new(manifest.rebalance.clone()),
+        rebalancer: Rebalancer::new(manifest.rebalance.clone(), &manifest.slot_map),
         shard_options,
         health: Health::default(),
         counters: Counters::default(),

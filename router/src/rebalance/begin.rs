@@ -2,7 +2,7 @@
 
 use super::check::check;
 use super::status::{Figures, RebalancePhase};
-use super::{Plan, Unfinished, differing};
+use super::{Plan, Unfinished};
 use crate::core::{Core, Disk};
 use crate::layout::{Layout, shard_name};
 use crate::manifest::{Manifest, relative_to_store};
@@ -60,10 +60,9 @@ impl Core {
         fail::fail_point!("move::before_barrier");
         unfinished.expect_strays(&shards, &topology.map);
         {
-            let slots = unfinished.next().map_or(0, |next| differing(&topology.map, next).count());
             let mut state = self.rebalancer.state.lock();
             state.begun += 1;
-            state.figures = Some(Figures::new(RebalancePhase::Copying, slots as u64, plan.shards_after));
+            state.figures = Some(Figures::of(&unfinished, &topology.map));
             state.unfinished = Some(unfinished.clone());
             state.bytes_per_sec = bytes_per_sec;
             (state.failure, state.give_up, state.handing_over, state.unread) = (None, false, false, false);

@@ -30,6 +30,7 @@ pub use plan::{Move, Plan};
 pub use status::{RebalanceOptions, RebalancePhase, RebalanceStatus, RebalanceWait, Rebalanced};
 pub(crate) use unfinished::{Unfinished, differing};
 
+use crate::slot::SlotMap;
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex};
 use status::Figures;
@@ -69,12 +70,13 @@ struct State {
 
 impl Rebalancer {
     /// As the manifest has it.
-    pub(crate) fn new(unfinished: Option<Unfinished>) -> Self {
+    pub(crate) fn new(unfinished: Option<Unfinished>, map: &SlotMap) -> Self {
         let rebalancer = Rebalancer::default();
-        {
+        if let Some(unfinished) = unfinished {
             let mut state = rebalancer.state.lock();
-            state.begun = u64::from(unfinished.is_some());
-            state.unfinished = unfinished;
+            state.begun = 1;
+            state.figures = Some(Figures::of(&unfinished, map));
+            state.unfinished = Some(unfinished);
         }
         rebalancer
     }

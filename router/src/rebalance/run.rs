@@ -1,10 +1,8 @@
 //! The thread that does it, and those who wait for it.
 
 use super::copy::Copying;
-use super::status::{Figures, RebalancePhase};
-use super::{
-    Interrupted, Plan, RebalanceOptions, RebalanceStatus, RebalanceWait, Rebalanced, Rebalancer, Unfinished, differing,
-};
+use super::status::RebalancePhase;
+use super::{Interrupted, Plan, RebalanceOptions, RebalanceStatus, RebalanceWait, Rebalanced, Rebalancer, Unfinished};
 use crate::core::Core;
 use crate::slot::SlotMap;
 use crate::{Error, Result};
@@ -18,7 +16,7 @@ impl Rebalancer {
     /// The rebalance thread: goes on with whatever is unfinished, until the store closes.
     pub(crate) fn run(core: &Arc<Core>) {
         let mut copying = None;
-        while let Some(unfinished) = core.rebalancer.next(core) {
+        while let Some(unfinished) = core.rebalancer.next() {
             match core.rebalance_step(&unfinished, &mut copying) {
                 Ok(()) => {}
                 Err(Interrupted::Stopped) => return,
@@ -41,19 +39,13 @@ impl Rebalancer {
     }
 
     /// Waits for something to do; `None` when the store closes.
-    fn next(&self, core: &Core) -> Option<Unfinished> {
+    fn next(&self) -> Option<Unfinished> {
         let mut state = self.state.lock();
         loop {
             if state.stop {
                 return None;
             }
             if let Some(unfinished) = state.unfinished.clone().filter(|_| state.failure.is_none() || state.give_up) {
-                if state.figures.is_none() {
-                    let map = &core.shards.now().map;
-                    let slots = unfinished.other().map_or(0, |other| differing(map, other).count()) as u64;
-                    let after = unfinished.counts()[1];
-                    state.figures = Some(Figures::new(RebalancePhase::Copying, slots, after));
-                }
                 return Some(unfinished);
             }
             self.changed.wait(&mut state);

@@ -1,5 +1,7 @@
 //! What a rebalancing tells of itself.
 
+use super::{Unfinished, differing};
+use crate::slot::SlotMap;
 use std::time::Duration;
 
 /// How a rebalancing goes about it.
@@ -120,6 +122,17 @@ impl Figures {
             rows_removed: 0,
             began: std::time::Instant::now(),
         }
+    }
+
+    /// Of one that was cut short, over a store with this slot map.
+    pub(super) fn of(unfinished: &Unfinished, map: &SlotMap) -> Self {
+        let slots = unfinished.other().map_or(0, |other| differing(map, other).count()) as u64;
+        let phase = match unfinished {
+            Unfinished::Copying { .. } => RebalancePhase::Copying,
+            Unfinished::Cleaning { .. } => RebalancePhase::Cleaning,
+            Unfinished::Removing { .. } => RebalancePhase::Removing,
+        };
+        Figures::new(phase, slots, unfinished.counts()[1])
     }
 
     pub(super) fn done(&self, shards: usize) -> Rebalanced {
