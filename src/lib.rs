@@ -42,6 +42,7 @@ mod checkpoints;
 mod config;
 mod database;
 mod rebalancing;
+mod slots;
 #[cfg(feature = "object-store")]
 pub mod transfer;
 
@@ -54,10 +55,11 @@ pub use shingle_router::{
     At, Balance, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
     CommitHandle, Diff, Difference, Durability, Error, ErrorKind, FileDamage, FlushStats, Flushed, HALF_LIFE,
     Isolation, KeyRange, LogStats, MeasureProgress, Move, OpenSnapshots, Plan, PruneHold, PruneOptions, PruneProgress,
-    PruneStats, Pruned, READS_SAMPLED, RebalanceRequest, Recovery, RecoveryCut, RepairReport, ReshardRequest,
-    RestoreOptions, Restored, Result, Retention, RoutingKey, Scan, SealedBlock, ShardDiagnosis, ShardLoad, ShardRepair,
-    ShardShare, ShardStats, ShardVerified, Shortfall, Simulation, SlotStatistics, SlotStats, Snapshot, Space, Stats,
-    THRESHOLD_PERCENT_DEFAULT, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
+    PruneStats, Pruned, READS_SAMPLED, RebalanceOptions, RebalancePhase, RebalanceRequest, RebalanceStatus,
+    RebalanceWait, Rebalanced, Recovery, RecoveryCut, RepairReport, ReshardRequest, RestoreOptions, Restored, Result,
+    Retention, RoutingKey, Scan, SealedBlock, ShardDiagnosis, ShardLoad, ShardRepair, ShardShare, ShardStats,
+    ShardVerified, Shortfall, Simulation, SlotStatistics, SlotStats, Snapshot, Space, Stats, THRESHOLD_PERCENT_DEFAULT,
+    Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
 };
 
 /// The code of the README compiles.

@@ -12,6 +12,7 @@ use crate::log::Log;
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::prune::Pruner;
+use crate::rebalance::Rebalancer;
 use crate::recovery::Recovery;
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
@@ -19,14 +20,15 @@ use crate::snapshot::Snapshots;
 use crate::stats::Counters;
 use crate::workers::Workers;
 use parking_lot::{Mutex, RwLock};
-use shingle_shard::Version;
+use shingle_shard::backend::{RocksOptions, RocksShared};
+use shingle_shard::{ShardOptions, Version};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// One open store.
 ///
-/// Lock order: `checkpoints`, then `pruner`'s lock, then `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a
+/// Lock order: that of `rebalancer` under which one begins, then `checkpoints`, then `pruner`'s lock, then `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a
 /// time; the open snapshots' lock may be taken behind that of `blocks`.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -52,11 +54,24 @@ pub(crate) struct Core {
     pub(crate) flusher: Flusher,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) pruner: Pruner,
+    pub(crate) rebalancer: Rebalancer,
+    /// What new shards are made for.
+    pub(crate) shard_options: ShardOptions,
     pub(crate) health: Health,
     pub(crate) counters: Counters,
     pub(crate) recovery: Recovery,
     /// `None`: the store lives in memory. The last field, so that the lock is given back when everything else is closed.
     pub(crate) disk: Option<Disk>,
+}
+
+/// What RocksDB instances of the store are opened with.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    /// As they were asked for.
+    pub(crate) asked: RocksOptions,
+    /// Less the files that are open in any case.
+    pub(crate) rocks: RocksOptions,
+    pub(crate) shared: RocksShared,
 }
 
 /// What an open store holds of its directory.
@@ -66,6 +81,7 @@ pub(crate) struct Disk {
     pub(crate) manifest: Mutex<Manifest>,
     pub(crate) blocks: Mutex<BlocksFile>,
     pub(crate) epoch: u64,
+    pub(crate) engine: Engine,
     pub(crate) _lock: StoreLock,
 }
 

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// The format that this code writes, and the only one that it reads.
 pub(crate) const FORMAT: u32 = 1;
+/// The format of a manifest that tells of a rebalancing under way: code that knows none of it must not open the store.
+pub(crate) const FORMAT_REBALANCING: u32 = 2;
 
 /// First bytes of a log segment.
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"shinglog";

@@ -25,7 +25,6 @@ mod manifest;
 mod open;
 mod options;
 mod prune;
-
 mod rebalance;
 mod recovery;
 mod repair;
@@ -60,8 +59,8 @@ pub use open::{OpenOptions, SHARDS_DEFAULT};
 pub use options::{Options, PruneSettings};
 pub use prune::{PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Retention, Space};
 pub use rebalance::{
-    Balance, Goal, Move, Occupancy, Plan, Planned, RebalanceRequest, ReshardRequest, ShardShare, Shortfall, Simulation,
-    THRESHOLD_PERCENT_DEFAULT,
+    Balance, Goal, Move, Occupancy, Plan, Planned, RebalanceOptions, RebalancePhase, RebalanceRequest, RebalanceStatus,
+    RebalanceWait, Rebalanced, ReshardRequest, ShardShare, Shortfall, Simulation, THRESHOLD_PERCENT_DEFAULT,
 };
 pub use recovery::{Recovery, RecoveryCut};
 pub use repair::{RepairReport, ShardDiagnosis, ShardRepair, repair};

@@ -117,12 +117,11 @@ pub struct ShardStats {
 
 impl Core {
     pub(crate) fn stats(&self) -> Stats {
-        let map = self.shards.map();
-        let mut slots = vec![0; self.shards.all().len()];
-        map.iter().for_each(|shard| slots[shard] += 1);
+        let topology = self.shards.keep();
+        let mut slots = vec![0; topology.all().len()];
+        topology.map.iter().for_each(|shard| slots[shard] += 1);
         let paths = self.disk.as_ref().map(|disk| disk.shard_paths());
-        let shards = self
-            .shards
+        let shards = topology
             .all()
             .iter()
             .enumerate()
@@ -130,7 +129,7 @@ impl Core {
                 let (backend, memory) = (shard.backend().stats(), shard.memory());
                 ShardStats {
                     number,
-                    path: paths.as_ref().map(|paths| paths[number].clone()),
+                    path: paths.as_ref().and_then(|paths| paths.get(number).cloned()),
                     slots: slots[number],
                     rows_estimate: backend.rows_estimate,
                     live_bytes: backend.live_bytes,
@@ -149,7 +148,7 @@ impl Core {
             version: self.visible(),
             height: self.newest_block().map(|block| block.height),
             floor: self.snapshots.floor(),
-            slot_map_epoch: map.epoch(),
+            slot_map_epoch: topology.map.epoch(),
             blocks: self.blocks.read().len() as u64,
             shards,
             log: self.log.as_ref().map(|log| log.lock().stats()),

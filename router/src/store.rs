@@ -9,7 +9,9 @@ use crate::feed::{ChangeFeed, Diff};
 use crate::flush::{Flushed, Flusher};
 use crate::layout::Layout;
 use crate::prune::{PruneOptions, PruneProgress, Pruned, Pruner, Retention};
-use crate::rebalance::{RebalanceRequest, ReshardRequest, Simulation};
+use crate::rebalance::{
+    Plan, RebalanceOptions, RebalanceRequest, RebalanceStatus, Rebalanced, Rebalancer, ReshardRequest, Simulation,
+};
 use crate::slot_stats::{MeasureProgress, SlotStatistics};
 use crate::snapshot::{At, Snapshot};
 use crate::stats::Stats;
@@ -23,6 +25,7 @@ use std::thread::JoinHandle;
 
 const FLUSH_THREAD: &str = "shingle-flush";
 const CHECKPOINT_THREAD: &str = "shingle-checkpoint";
+const REBALANCE_THREAD: &str = "shingle-rebalance";
 const PRUNE_THREAD: &str = "shingle-prune";
 
 type ThreadBody = fn(&Arc<Core>);
@@ -38,8 +41,9 @@ pub struct Store {
 impl Store {
     pub(crate) fn start(core: Core) -> Result<Store> {
         let store = Store { core: Arc::new(core), threads: Mutex::default() };
-        let threads: [(&str, ThreadBody); 5] = [
-            // First: it may wait for any of the others.
+        let threads: [(&str, ThreadBody); 6] = [
+            // First: they may wait for any of the others.
+            (REBALANCE_THREAD, Rebalancer::run),
             (CHECKPOINT_THREAD, Checkpoints::run),
             (PRUNE_THREAD, Pruner::run),
             ("shingle-log", Pipeline::run_log),
@@ -72,7 +76,8 @@ impl Store {
     /// A batch out of bounds; a store that is closed, poisoned, or out of memory because its flushes fail; a disk too full to reserve versions.
     pub fn submit(&self, block: Option<Block>, batch: &Batch) -> Result<CommitHandle> {
         let options = &self.core.options;
-        let prepared = Prepared::commit(&self.core.shards, batch, block, options.durability, options.batch_bytes_max)?;
+        let topology = self.core.shards.keep();
+        let prepared = Prepared::commit(topology, batch, block, options.durability, options.batch_bytes_max)?;
         self.core.submit(prepared, None)
     }
 
@@ -155,6 +160,56 @@ impl Store {
         progress: &(dyn Fn(PruneProgress) + Sync),
     ) -> Result<Pruned> {
         self.core.prune(retention, options, progress)
+    }
+
+    /// Moves slots, makes shards and removes them, as a plan says.
+    ///
+    /// # Errors
+    /// A plan that does not fit the store; another one that is unfinished; directories that are in use; a store that is closed or poisoned; a full disk; I/O.
+    pub fn rebalance(
+        &self,
+        plan: &Plan,
+        options: RebalanceOptions,
+        progress: &dyn Fn(&RebalanceStatus),
+    ) -> Result<Rebalanced> {
+        self.core.rebalance(plan, options, progress)
+    }
+
+    /// How far the rebalancing under way is; `None`: there is none.
+    #[must_use]
+    pub fn rebalance_status(&self) -> Option<RebalanceStatus> {
+        self.core.rebalance_status()
+    }
+
+    /// Goes on with a rebalancing that has failed, and waits for it.
+    ///
+    /// # Errors
+    /// There is none; as [`Store::rebalance`].
+    pub fn resume_rebalance(
+        &self,
+        options: RebalanceOptions,
+        progress: &dyn Fn(&RebalanceStatus),
+    ) -> Result<Rebalanced> {
+        self.core.resume_rebalance(options, progress)
+    }
+
+    /// Gives up a rebalancing that has not handed over.
+    ///
+    /// # Errors
+    /// There is none; it has handed over; as [`Store::rebalance`].
+    pub fn abort_rebalance(&self) -> Result<()> {
+        self.core.abort_rebalance()
+    }
+
+    /// Copies no faster than this from now on; `None`: as fast as it goes.
+    pub fn set_rebalance_rate(&self, bytes_per_sec: Option<u64>) {
+        self.core.set_rebalance_rate(bytes_per_sec);
+    }
+
+    /// The shard on which each slot lives.
+    #[must_use]
+    pub fn slot_owners(&self) -> Vec<usize> {
+        self.core.shards.now().map.iter().collect()
     }
 
     /// Lets the clock and the number of blocks start flushes, or not. Memory that runs full is flushed in any case.
@@ -241,13 +296,13 @@ impl Store {
     /// How many shards the store has.
     #[must_use]
     pub fn shards(&self) -> usize {
-        self.core.shards.all().len()
+        self.core.shards.now().all().len()
     }
 
     /// The number of the shard that `key` lives on.
     #[must_use]
     pub fn shard_of(&self, key: &[u8]) -> usize {
-        self.core.shards.route(key).shard.number()
+        self.core.shards.now().number_of(key).0
     }
 
     /// The store's figures.
@@ -297,6 +352,7 @@ impl Store {
         if threads.is_empty() {
             return Ok(());
         }
+        self.core.rebalancer.stop();
         self.core.checkpoints.stop();
         // First: it may wait for a flush, and that for the pipeline.
         self.core.pruner.stop();
@@ -319,7 +375,7 @@ impl Store {
         if let Some(disk) = &self.core.disk {
             let store_id = disk.manifest.lock().store_id;
             // Estimates, which a store does without.
-            let _not_needed = self.core.shards.counters().save(&Layout { dir: &disk.dir }, &store_id);
+            let _not_needed = self.core.shards.now().counters.save(&Layout { dir: &disk.dir }, &store_id);
         }
         self.core.persist_blocks(self.core.visible())
     }

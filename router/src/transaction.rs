@@ -80,7 +80,7 @@ impl Transaction {
         }
         let value = self.snapshot.get(key)?;
         if self.isolation == Isolation::Serializable {
-            self.keys_read.push(ReadKey::new(&self.snapshot.core().shards, key.to_vec()));
+            self.keys_read.push(ReadKey::new(key.to_vec()));
         }
         Ok(value)
     }
@@ -183,7 +183,7 @@ impl Transaction {
             };
         }
         let durability = self.durability.unwrap_or(core.options.durability);
-        let prepared = Prepared::commit(&core.shards, &batch, None, durability, core.options.batch_bytes_max)?;
+        let prepared = Prepared::commit(core.shards.keep(), &batch, None, durability, core.options.batch_bytes_max)?;
         let mut reads = ReadSet {
             at: self.version(),
             rollbacks_seen: self.snapshot.rollbacks_seen(),
@@ -193,7 +193,7 @@ impl Transaction {
         // What was read and is written is validated once. Where much was read, looking for it would cost more.
         let seen = reads.keys.len().min(KEYS_COMPARED_MAX);
         let written = self.writes.into_keys().filter(|key| reads.keys[..seen].iter().all(|read| read.key != *key));
-        let written: Vec<_> = written.map(|key| ReadKey::new(&core.shards, key)).collect();
+        let written: Vec<_> = written.map(ReadKey::new).collect();
         reads.keys.extend(written);
         core.submit(prepared, Some(&reads))
     }

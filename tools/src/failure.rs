@@ -75,6 +75,10 @@ fn is_usage(error: &Error) -> bool {
             | Error::NoBlockBefore { .. }
             | Error::Occupied { .. }
             | Error::RebalanceRefused { .. }
+            | Error::RebalanceUnfinished { .. }
+            | Error::NoRebalance
+            | Error::RebalanceGivenUp
+            | Error::RebalanceHandedOver
             | Error::CheckpointExists { .. }
             | Error::NoSuchCheckpoint { .. }
     );

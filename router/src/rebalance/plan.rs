@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// One slot that changes its shard.
+/// One slot's way from the shard that it lives on to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Move {
     /// The slot.
@@ -13,13 +13,13 @@ pub struct Move {
     pub to: usize,
 }
 
-/// Slots that change their shards, and how many shards there are then.
+/// What a rebalancing is to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Plan {
-    /// What moves, each slot at most once.
+    /// The slots that move, each once.
     pub moves: Vec<Move>,
-    /// How many shards there are in the end: those from this number on are removed.
+    /// How many shards there are afterwards. New ones have the numbers behind those of the others; those with the highest numbers go, when they are empty.
     pub shards_after: usize,
-    /// Directories over which new shards are spread in turn; empty: below the store's own.
+    /// Directories over which new shards are spread in turn; empty: all below the store's own.
     pub new_dirs: Vec<PathBuf>,
 }

@@ -144,7 +144,7 @@ impl Core {
             Balance::Heat => slot.heat(),
         };
         Occupancy {
-            shards: self.shards.all().len(),
+            shards: self.shards.now().all().len(),
             owners: slots.iter().map(|slot| slot.shard).collect(),
             loads: slots.iter().map(load).collect(),
         }

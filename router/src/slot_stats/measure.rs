@@ -26,52 +26,48 @@ impl Core {
     /// Reads the newest version of every key, and counts keys and bytes for each slot.
     pub(crate) fn measure_slots(self: &Arc<Self>, progress: &(dyn Fn(MeasureProgress) + Sync)) -> Result<()> {
         let snapshot = Snapshot::newest(self);
-        let rows_estimate = self.shards.all().iter().map(|shard| shard.backend().stats().rows_estimate).sum();
+        let topology = snapshot.topology();
+        let rows_estimate = topology.all().iter().map(|shard| shard.backend().stats().rows_estimate).sum();
         let read = AtomicU64::new(0);
         let report = |keys: usize| {
             let keys = read.fetch_add(keys as u64, Relaxed) + keys as u64;
             progress(MeasureProgress { keys, rows_estimate });
         };
-        let measure = |shard: &Shard| self.measure_shard(shard, &snapshot, &report);
+        let measure = |shard: &Arc<Shard>| measure_shard(shard, &snapshot, &report);
         let parts: Vec<_> =
-            self.workers.upkeep.run(|| self.shards.all().par_iter().map(measure).collect::<Result<_>>())?;
-        let mut sum = vec![(0, 0); self.shards.map().slots() as usize];
+            self.workers.upkeep.run(|| topology.all().par_iter().map(measure).collect::<Result<_>>())?;
+        let mut sum = vec![(0, 0); topology.map.slots() as usize];
         for part in parts {
             sum.iter_mut().zip(part).for_each(|(sum, (keys, bytes))| *sum = (sum.0 + keys, sum.1 + bytes));
         }
-        self.shards.counters().measured(snapshot.version(), &sum);
+        topology.counters.measured(snapshot.version(), &sum);
         Ok(())
     }
+}
 
-    /// Keys and bytes of each slot that lives on this shard.
-    fn measure_shard(
-        &self,
-        shard: &Shard,
-        snapshot: &Snapshot,
-        report: &(dyn Fn(usize) + Sync),
-    ) -> Result<Vec<(u64, u64)>> {
-        let map = self.shards.map();
-        let mut found = vec![(0, 0); map.slots() as usize];
-        let mut range = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
-        let mut page = Page::default();
-        loop {
-            shard.scan(&range, snapshot.version(), Order::Ascending, PAGE, &mut page)?;
-            snapshot.check()?;
-            for row in (0..page.len()).filter_map(|index| page.get(index)) {
-                let slot = self.shards.slot_of(row.key);
-                // A shard may hold rows of slots that are on their way to it, or from it.
-                if map.shard_of(slot) == shard.number() {
-                    let (keys, bytes) = &mut found[slot as usize];
-                    *keys += 1;
-                    *bytes += (row.key.len() + row.value.map_or(0, <[u8]>::len)) as u64;
-                }
+/// Keys and bytes of each slot that lives on this shard.
+fn measure_shard(shard: &Shard, snapshot: &Snapshot, report: &(dyn Fn(usize) + Sync)) -> Result<Vec<(u64, u64)>> {
+    let (map, slots) = (&snapshot.topology().map, snapshot.topology().slots);
+    let mut found = vec![(0, 0); map.slots() as usize];
+    let mut range = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
+    let mut page = Page::default();
+    loop {
+        shard.scan(&range, snapshot.version(), Order::Ascending, PAGE, &mut page)?;
+        snapshot.check()?;
+        for row in (0..page.len()).filter_map(|index| page.get(index)) {
+            let slot = slots.slot_of(row.key);
+            // A shard may hold rows of slots that are on their way to it, or from it.
+            if map.shard_of(slot) == shard.number() {
+                let (keys, bytes) = &mut found[slot as usize];
+                *keys += 1;
+                *bytes += (row.key.len() + row.value.map_or(0, <[u8]>::len)) as u64;
             }
-            report(page.len());
-            let last = page.len().checked_sub(1).and_then(|last| page.get(last)).map(|row| row.key.to_vec());
-            match last {
-                Some(last) if !page.finished => range.start = Bound::Excluded(last),
-                _ => return Ok(found),
-            }
+        }
+        report(page.len());
+        let last = page.len().checked_sub(1).and_then(|last| page.get(last)).map(|row| row.key.to_vec());
+        match last {
+            Some(last) if !page.finished => range.start = Bound::Excluded(last),
+            _ => return Ok(found),
         }
     }
 }

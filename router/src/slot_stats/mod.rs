@@ -13,7 +13,8 @@ pub use decaying::HALF_LIFE;
 pub use measure::MeasureProgress;
 
 use crate::core::Core;
-use shingle_shard::Version;
+use shingle_shard::{Shard, Version};
+use std::sync::Arc;
 
 /// What is known of each slot. Reads and writes are counted; keys and bytes are estimates until they are measured.
 ///
@@ -114,15 +115,15 @@ impl ShardTotal {
 
 impl Core {
     pub(crate) fn slot_stats(&self) -> SlotStatistics {
-        let map = self.shards.map();
-        let counts = self.shards.counters().counts();
-        let measured_at = self.shards.counters().measured_at();
-        let total = |shard: &shingle_shard::Shard| {
+        let topology = self.shards.keep();
+        let (map, counts) = (&topology.map, topology.counters.counts());
+        let measured_at = topology.counters.measured_at();
+        let total = |shard: &Arc<Shard>| {
             let backend = shard.backend().stats();
             let bytes = backend.live_bytes + shard.memory().unflushed_bytes;
             ShardTotal { bytes, rows: backend.rows_estimate, ..ShardTotal::default() }
         };
-        let mut totals: Vec<_> = self.shards.all().iter().map(total).collect();
+        let mut totals: Vec<_> = topology.all().iter().map(total).collect();
         for (shard, count) in map.iter().zip(&counts) {
             totals[shard].slots += 1;
             totals[shard].weight = totals[shard].weight.saturating_add(count.bytes);

@@ -39,7 +39,7 @@ pub(super) fn apply(backend: &RocksBackend, run: &dyn Run, through: Version, epo
 }
 
 /// Writes the run's changes; those of a version that has some on disk already are merged with them.
-fn write_changes(backend: &RocksBackend, run: &dyn Run) -> Result<u64> {
+pub(super) fn write_changes(backend: &RocksBackend, run: &dyn Run) -> Result<u64> {
     let mut changes = run.changes().peekable();
     let Some(&(first, _)) = changes.peek() else { return Ok(0) };
     let mut ingestion = Ingestion::new(backend, CHANGES);

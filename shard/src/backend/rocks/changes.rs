@@ -83,6 +83,7 @@ fn push_row(
         _ if version > backend.meta.mark().min(backend.retracted_to.load(Ordering::Acquire)) => Ok(false),
         // The same in the midst of a pruning; whoever reads so far back learns from the floor that it is too late.
         _ if version <= backend.pruned_to.load(Ordering::Acquire) => Ok(false),
+        _ if version <= backend.strays_to.load(Ordering::Acquire) => Ok(false),
         _ => Err(backend.broken("row of a change: it is missing")),
     }
 }
