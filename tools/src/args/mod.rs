@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_checkpoint;
+mod bench_rebalance;
 mod checkpoint;
 mod curve;
 mod demo;
@@ -14,6 +15,7 @@ mod workloads;
 
 pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
 pub(crate) use bench_checkpoint::BenchCheckpointArgs;
+pub(crate) use bench_rebalance::BenchRebalanceArgs;
 pub(crate) use checkpoint::{
     CheckpointAction, CheckpointArgs, CreateArgs, DeleteCheckpointArgs, DirArgs, ExportArgs, ImportArgs, ListArgs,
     NamedArgs, RestoreArgs,
@@ -21,7 +23,10 @@ pub(crate) use checkpoint::{
 pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
 pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
-pub(crate) use rebalance::{MovingArgs, RebalanceArgs, ReshardArgs, ShardsArgs, SlotFigure, SlotsArgs, WantedArgs};
+pub(crate) use rebalance::{
+    MovingArgs, RebalanceAction, RebalanceArgs, RebalanceStatusArgs, ReshardArgs, ResumeArgs, ShardsArgs, SlotFigure,
+    SlotsArgs, WantedArgs,
+};
 pub(crate) use repair::RepairArgs;
 pub(crate) use store::{
     AtArgs, DeleteArgs, GetArgs, KeepArgs, NoStore, PruneArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs,

@@ -2,13 +2,15 @@
 
 use super::StoreArgs;
 use super::number::{number, size};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use shingle::Balance;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Nothing is moved while every shard is within the threshold of its share. New shards are
 made where --shard-dir says; a shard that is left over is emptied, then removed.
 
@@ -18,14 +20,45 @@ Examples:
   shingle rebalance --by bytes --measure --threshold 5
   shingle rebalance --by heat --weight 3=0.5          shard 3 is to carry half as much
   shingle rebalance --weight 3=0                      empty shard 3
+  shingle rebalance status
 
-Exits with 0 also where nothing is to be moved, or not all can be evened out: it says why.")]
+Exits with 0 also where nothing is to be moved, or not all can be evened out: it says why."
+)]
 pub(crate) struct RebalanceArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<RebalanceAction>,
+
     #[command(flatten)]
     pub(crate) wanted: WantedArgs,
 
     #[command(flatten)]
     pub(crate) moving: MovingArgs,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RebalanceAction {
+    /// Say how far a rebalancing is that was begun.
+    Status(RebalanceStatusArgs),
+    /// Go on with one that was stopped.
+    Resume(ResumeArgs),
+    /// Give one up: what is not handed over stays where it is.
+    Abort(RebalanceStatusArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RebalanceStatusArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ResumeArgs {
+    /// Copy at most so many bytes in a second. [default: as many as the disks take]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, value_parser = rate)]
+    pub(crate) rate: Option<u64>,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -173,7 +206,7 @@ pub(crate) enum SlotFigure {
 }
 
 /// `64MiB`, with or without `/s`.
-fn rate(given: &str) -> Result<u64, String> {
+pub(super) fn rate(given: &str) -> Result<u64, String> {
     size(1 << 10..=1 << 40)(given.strip_suffix("/s").unwrap_or(given))
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod replay;
 pub(crate) mod rollback;
 pub(crate) mod scan;
 pub(crate) mod shards;
+mod simulation;
 pub(crate) mod slots;
 pub(crate) mod status;
 pub(crate) mod verify;

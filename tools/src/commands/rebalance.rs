@@ -1,18 +1,32 @@
 //! `shingle rebalance` and `shingle reshard`.
 
 use super::shards::statistics;
-use crate::args::{MovingArgs, RebalanceArgs, ReshardArgs, WantedArgs};
+use super::simulation::{self, print_shortfalls};
+use crate::args::{
+    MovingArgs, RebalanceAction, RebalanceArgs, RebalanceStatusArgs, ReshardArgs, ResumeArgs, WantedArgs,
+};
 use crate::failure::Usage;
 use crate::output::Output;
-use crate::units;
-use shingle::{Balance, Database, RebalanceRequest, ReshardRequest, ShardShare, Simulation};
+use crate::{progress, units};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use shingle::{
+    Database, Error, RebalanceOptions, RebalancePhase, RebalanceRequest, RebalanceStatus, RebalanceWait, Rebalanced,
+    ReshardRequest, Shortfall, Simulation,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Moves that are printed one by one.
-const MOVES_SHOWN: usize = 16;
+/// The bar's steps.
+const STEPS: u64 = 1000;
 
 pub(crate) fn run(args: &RebalanceArgs, out: &mut Output) -> anyhow::Result<()> {
+    match &args.action {
+        Some(RebalanceAction::Status(args)) => return status(args, out),
+        Some(RebalanceAction::Resume(args)) => return resume(args, out),
+        Some(RebalanceAction::Abort(args)) => return abort(args, out),
+        None => {}
+    }
     let request = args.wanted.request(&args.moving)?;
     let db = args.store.open()?;
     if args.wanted.measure {
@@ -34,14 +48,6 @@ pub(crate) fn reshard(args: &ReshardArgs, out: &mut Output) -> anyhow::Result<()
     carry_out(db, &simulation, &args.moving, out)
 }
 
-fn carry_out(db: Database, simulation: &Simulation, moving: &MovingArgs, out: &mut Output) -> anyhow::Result<()> {
-    if !moving.simulate {
-        return Err(Usage("slots are not moved yet: ask with --simulate".to_owned()).into());
-    }
-    db.close()?;
-    if out.json { out.document(simulation) } else { print_simulation(simulation, out) }
-}
-
 impl WantedArgs {
     fn request(&self, moving: &MovingArgs) -> anyhow::Result<RebalanceRequest> {
         let mut weights = BTreeMap::new();
@@ -61,60 +67,139 @@ impl WantedArgs {
     }
 }
 
-fn print_simulation(simulation: &Simulation, out: &mut Output) -> anyhow::Result<()> {
-    let load = |load: u64| match simulation.by {
-        Some(Balance::Bytes) => units::bytes(load),
-        Some(Balance::Heat) => format!("{} operations", units::count(load)),
-        Some(Balance::Slots) | None => units::counted(load, "slot"),
-    };
-    let row = |share: &ShardShare| {
-        let off = match share.share {
-            share if share <= 0.0 => "-".to_owned(),
-            of => format!("{:+.1} %", 100.0 * (share.load_after as f64 / of - 1.0)),
-        };
-        vec![
-            share.shard.to_string(),
-            units::count(share.slots_before),
-            units::count(share.slots_after),
-            load(share.load_before),
-            load(share.load_after),
-            off,
-        ]
-    };
-    out.table(
-        &["shard", "slots now", "slots then", "carries now", "carries then", "off its share"],
-        simulation.shards.iter().map(row),
-    )?;
-    out.line("")?;
-    if simulation.is_empty() {
-        out.line("nothing to move: every shard is as close to its share as was asked for")?;
-    } else {
-        print_moves(simulation, out)?;
-    }
-    simulation.shortfalls.iter().try_for_each(|shortfall| out.line(format_args!("not evened out: {shortfall}")))
+/// What a rebalancing did, and what it could not do.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    #[serde(flatten)]
+    done: Rebalanced,
+    shortfalls: &'a [Shortfall],
 }
 
-fn print_moves(simulation: &Simulation, out: &mut Output) -> anyhow::Result<()> {
-    let mut ways: BTreeMap<(usize, usize), u64> = BTreeMap::new();
-    for step in &simulation.plan.moves {
-        *ways.entry((step.from, step.to)).or_default() += 1;
+fn carry_out(db: Database, simulation: &Simulation, moving: &MovingArgs, out: &mut Output) -> anyhow::Result<()> {
+    if moving.simulate {
+        db.close()?;
+        return if out.json { out.document(simulation) } else { simulation::print(simulation, out) };
     }
-    let time = match simulation.seconds {
-        Some(seconds) => format!("{} at that rate", units::duration(Duration::from_secs_f64(seconds))),
-        None => "as long as the disks take: no --rate was given".to_owned(),
+    let done = if simulation.is_empty() {
+        Rebalanced { shards: simulation.shards_before, ..Rebalanced::default() }
+    } else {
+        with_bar(|tell| db.rebalance(&simulation.plan, finished(moving.rate), tell))?
     };
-    let (before, after) = (simulation.shards_before, simulation.plan.shards_after);
-    let shards = if before == after { before.to_string() } else { format!("{after} (before: {before})") };
+    db.close()?;
+    report(done, &simulation.shortfalls, out)
+}
+
+fn finished(bytes_per_sec: Option<u64>) -> RebalanceOptions {
+    RebalanceOptions { bytes_per_sec, wait: RebalanceWait::Finished }
+}
+
+fn report(done: Rebalanced, shortfalls: &[Shortfall], out: &mut Output) -> anyhow::Result<()> {
+    if out.json {
+        return out.document(&Outcome { done, shortfalls });
+    }
+    if done.slots == 0 {
+        out.line("no slot was moved")?;
+    } else {
+        out.line(format_args!(
+            "{} moved, {} and {} copied in {}; no commit waited longer than {} for it",
+            units::counted(done.slots, "slot"),
+            units::counted(done.rows, "row"),
+            units::bytes(done.bytes),
+            units::duration(Duration::from_micros(done.micros)),
+            units::duration(Duration::from_micros(done.barrier_micros_max)),
+        ))?;
+    }
+    out.line(format_args!("the store has {}", units::counted(done.shards as u64, "shard")))?;
+    print_shortfalls(shortfalls, out)
+}
+
+fn status(args: &RebalanceStatusArgs, out: &mut Output) -> anyhow::Result<()> {
+    let db = args.store.open()?;
+    // Opening it has let it go on: what it does from here to the closing is done.
+    let status = db.rebalance_status();
+    db.close()?;
+    if out.json {
+        return out.document(&status);
+    }
+    let Some(status) = status else { return out.line("no rebalancing is under way") };
+    let rate = match status.bytes_per_sec_max {
+        Some(most) => format!("{}/s (at most {}/s)", units::bytes(status.bytes_per_sec), units::bytes(most)),
+        None => format!("{}/s", units::bytes(status.bytes_per_sec)),
+    };
     out.properties(&[
-        ("slots to move", units::count(simulation.plan.moves.len() as u64)),
-        ("bytes to copy, estimated", units::bytes(simulation.bytes)),
-        ("time", time),
-        ("shards", shards),
+        ("state", phase(status.phase).to_owned()),
+        ("slots", format!("{} of {}", units::count(status.slots_done), units::count(status.slots))),
+        ("shards in the end", status.shards_after.to_string()),
+        ("copied", format!("{} in {}", units::bytes(status.bytes_copied), units::counted(status.rows_copied, "row"))),
+        ("rate", rate),
+        (
+            "time left",
+            status.remaining_ms.map_or("unknown".to_owned(), |ms| units::duration(Duration::from_millis(ms))),
+        ),
+        ("readers of the old map", units::count(status.older_readers)),
     ])?;
-    let ways: Vec<_> = ways.into_iter().collect();
-    let shown: Vec<_> =
-        ways.iter().take(MOVES_SHOWN).map(|((from, to), slots)| format!("{from} to {to}: {slots}")).collect();
-    let more = ways.len().saturating_sub(MOVES_SHOWN);
-    let more = if more == 0 { String::new() } else { format!(", and {more} more ways") };
-    out.line(format_args!("slots from shard to shard  {}{more}", shown.join(", ")))
+    match &status.failure {
+        Some(failure) => out.line(format_args!("stopped: {failure}; resume it, or abort it")),
+        None => Ok(()),
+    }
+}
+
+fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
+    let db = args.store.open()?;
+    let was_there = db.rebalance_status().is_some();
+    let done = match with_bar(|tell| db.resume_rebalance(finished(args.rate), tell)) {
+        // What opening the store has let go on was at its end already.
+        Err(Error::NoRebalance) if was_there => Rebalanced { shards: db.shards(), ..Rebalanced::default() },
+        done => done?,
+    };
+    db.close()?;
+    report(done, &[], out)
+}
+
+fn abort(args: &RebalanceStatusArgs, out: &mut Output) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Aborted {
+        aborted: bool,
+        shards: usize,
+    }
+    let db = args.store.open()?;
+    db.abort_rebalance()?;
+    let shards = db.shards();
+    db.close()?;
+    if out.json {
+        return out.document(&Aborted { aborted: true, shards });
+    }
+    out.line("the rebalancing is given up: every slot is where it was")
+}
+
+/// Shows how far it is while it runs.
+fn with_bar<T>(work: impl FnOnce(&dyn Fn(&RebalanceStatus)) -> T) -> T {
+    let bar = progress::bar("moving", STEPS);
+    let done = work(&|status| show(&bar, status));
+    bar.finish_and_clear();
+    done
+}
+
+fn show(bar: &ProgressBar, status: &RebalanceStatus) {
+    bar.set_position((status.fraction * STEPS as f64) as u64);
+    let left = status
+        .remaining_ms
+        .map(|ms| format!(", {} left", units::duration(Duration::from_millis(ms))))
+        .unwrap_or_default();
+    bar.set_message(match status.phase {
+        RebalancePhase::Copying => {
+            format!("{} copied, {}/s{left}", units::bytes(status.bytes_copied), units::bytes(status.bytes_per_sec))
+        }
+        other => phase(other).to_owned(),
+    });
+}
+
+fn phase(phase: RebalancePhase) -> &'static str {
+    match phase {
+        RebalancePhase::Copying => "copying",
+        RebalancePhase::HandingOver => "handing over",
+        RebalancePhase::WaitingForReaders => "waiting for snapshots of the old map",
+        RebalancePhase::Cleaning => "cleaning",
+        RebalancePhase::Removing => "removing emptied shards",
+    }
 }

@@ -150,3 +150,109 @@ fn what_was_known_of_the_slots_can_be_lost_without_harm() {
     assert_eq!(place.ok(&["scan"]), scanned);
     assert_eq!(place.json(&["verify", "--json"])["sound"], true);
 }
+
+fn shards(place: &Place) -> Vec<u64> {
+    let shards = place.json(&["shards", "--json"]);
+    shards["shards"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|shard| shard["slots"].as_u64().expect("a number"))
+        .collect()
+}
+
+/// The state at every third height, and at the newest one.
+fn history(place: &Place) -> Vec<String> {
+    let at = |height: &str| place.ok(&["scan", "--at-height", height]);
+    ["3", "6", "9", "12", "15", "18", "20"].map(at).into()
+}
+
+#[test]
+fn a_store_grows_and_shrinks_and_holds_what_it_held() {
+    let place = chain();
+    let (state, history_before) = (place.ok(&["scan"]), history(&place));
+    let check = |place: &Place| {
+        assert_eq!((place.ok(&["scan"]), history(place)), (state.clone(), history_before.clone()));
+        assert_eq!(place.json(&["verify", "--json"])["sound"], true);
+        assert_eq!(place.json(&["rebalance", "status", "--json"]), Value::Null);
+    };
+    let dirs = ["--shard-dir", "disks/a", "--shard-dir", "disks/b"];
+    let grown = place.json(&[&["rebalance", "--to-shards", "12", "--json"][..], &dirs].concat());
+    assert_eq!((&grown["shards"], &grown["shortfalls"]), (&json!(12), &json!([])));
+    assert!(grown["slots"].as_u64() > Some(1300) && grown["rows"].as_u64() > Some(0), "{grown}");
+    assert!(place.path("disks/a").read_dir().is_ok_and(|mut dirs| dirs.next().is_some()));
+    assert!(shards(&place).iter().all(|slots| (341..=342).contains(slots)), "{:?}", shards(&place));
+    check(&place);
+    let said = place.ok(&["rebalance", "--to-shards", "12"]);
+    assert!(said.contains("no slot was moved"), "{said}");
+    let said = place.ok(&["reshard", "--from", "0", "--to", "11", "--slots", "0-9"]);
+    assert!(said.starts_with("10 slots moved"), "{said}");
+    assert_eq!(place.json(&["slots", "--json"])["slots"][9]["shard"], 11);
+    check(&place);
+    let said = place.ok(&["rebalance", "--to-shards", "5", "--by", "bytes"]);
+    assert!(said.contains("the store has 5 shards"), "{said}");
+    assert_eq!(shards(&place).len(), 5);
+    let left = |dir: &str| place.path(dir).read_dir().map_or(0, Iterator::count);
+    assert_eq!((left("disks/a"), left("disks/b"), left("data/shards")), (0, 0, 5));
+    check(&place);
+    place.ok(&["rebalance", "--weight", "2=0"]);
+    assert_eq!(shards(&place)[2], 0);
+    check(&place);
+    place.ok(&["put", "alice", "1"]);
+    assert_eq!(place.ok(&["get", "alice"]), "1\n");
+}
+
+#[test]
+fn what_is_not_under_way_can_be_neither_resumed_nor_aborted() {
+    let place = chain();
+    assert!(place.ok(&["rebalance", "status"]).contains("no rebalancing is under way"));
+    for action in ["resume", "abort"] {
+        assert!(place.fails(1, &["rebalance", action]).contains("no rebalancing is under way"), "{action}");
+    }
+    place.fails(2, &["rebalance", "--to-shards", "4", "status"]);
+}
+
+#[test]
+fn one_that_was_killed_is_gone_on_with_or_given_up() {
+    for action in ["resume", "abort"] {
+        let place = chain();
+        let state = place.ok(&["scan"]);
+        // So slow that it would take minutes.
+        let mut running = place
+            .command(&["rebalance", "--to-shards", "9", "--rate", "1KiB"])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("the command can be started");
+        // The manifest names the shard when the slots are on their way.
+        let manifest = || std::fs::read_to_string(place.path("data/MANIFEST")).unwrap_or_default();
+        while !manifest().contains("shards/008") {
+            assert!(running.try_wait().expect("a child of this process").is_none(), "it ended by itself");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        running.kill().expect("it runs");
+        running.wait().expect("a child of this process");
+        // Opening the store lets it go on, so that it may have handed over before it could be given up.
+        let ended = place.run(&["rebalance", action]);
+        assert!(ended.code == Some(0) || action == "abort" && ended.code == Some(1), "{ended:?}");
+        while place.json(&["rebalance", "status", "--json"]) != Value::Null {}
+        assert_eq!(shards(&place).len(), if action == "abort" && ended.code == Some(0) { 8 } else { 9 }, "{ended:?}");
+        assert_eq!(place.ok(&["scan"]), state);
+        assert_eq!(place.json(&["verify", "--json"])["sound"], true);
+    }
+}
+
+#[test]
+fn the_bench_compares_everything_after_growing_and_shrinking() {
+    let place = Place::new();
+    let bench = ["bench", "rebalance", "--keys", "3000", "--updates", "50", "--seconds", "1", "--shards", "2"];
+    let report = place.json(&[&bench[..], &["--to-shards", "3", "--json"]].concat());
+    assert_eq!(report["keys_compared"], 3000);
+    assert_eq!((&report["grown"]["shards"], &report["shrunk"]["shards"]), (&json!(3), &json!(2)));
+    let names: Vec<_> =
+        report["phases"].as_array().expect("a list").iter().map(|phase| phase["name"].clone()).collect();
+    assert_eq!(names, ["before", "growing", "between", "shrinking", "after"]);
+    for phase in [0, 2, 4] {
+        assert!(report["phases"][phase]["commits"]["number"].as_u64() > Some(0), "{report}");
+    }
+    assert!(place.ok(&[&bench[..], &["--to-shards", "1"]].concat()).contains("3 000 keys compared"));
+}
