@@ -85,7 +85,7 @@ impl Backend for Nothing {
         cursor.finished = true;
         Ok(())
     }
-    fn bring_in(&self, _run: &dyn Run, _epoch: u64) -> Result<Applied> {
+    fn bring_in(&self, _run: &dyn Run, _through: Version, _epoch: u64) -> Result<Applied> {
         Ok(Applied::default())
     }
     fn forget_changes(&self, cursor: &mut MovingCursor, _pick: &dyn Fn(&[u8]) -> bool, _epoch: u64) -> Result<u64> {

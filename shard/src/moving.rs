@@ -28,11 +28,11 @@ impl Shard {
         }
     }
 
-    /// Writes rows and changes that another shard has flushed to the backend; changes come before their rows. They may be read from here on once
+    /// Writes rows and changes that another shard has flushed, none above `through`, to the backend; changes come before their rows. They may be read from here on once
     /// [`Shard::settle`] has been called.
-    pub fn bring_in(&self, run: &dyn Run, epoch: u64) -> Result<Applied> {
+    pub fn bring_in(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied> {
         let _flushing = self.flushing.lock();
-        self.backend.bring_in(run, epoch)
+        self.backend.bring_in(run, through, epoch)
     }
 
     /// Removes the changes of the keys that `pick` takes from the backend; their rows must be gone.

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// Rows of one slice: some tens of milliseconds, for which a flush or a rollback waits.
 const SLICE: PageLimit = PageLimit { rows: 1 << 16, bytes: 8 << 20 };
 
-/// Changes of one slice: their versions are looked up one by one where the target has any.
-const SLICE_CHANGES: usize = 1 << 13;
+/// Changes of one slice: they are merged with those that the target has.
+const SLICE_CHANGES: usize = 1 << 15;
 
 /// A target with this many files at level 0 takes no slice until compaction has caught up. RocksDB's own `level0_slowdown_writes_trigger`.
 const LEVEL0_FILES_MAX: u64 = 20;
@@ -107,7 +107,7 @@ impl Core {
                 let target = target_of(&change.1).expect("picked because it has one");
                 arriving.entry(target).or_default().changes.push(change);
             }
-            let (_, bytes) = self.bring_in(topology, &arriving)?;
+            let (_, bytes) = self.bring_in(topology, &arriving, *through)?;
             source.changes = cursor;
             self.rebalancer.note(|figures| figures.bytes_copied += bytes);
             return Ok(bytes);
@@ -118,7 +118,7 @@ impl Core {
             let target = target_of(row.key).expect("picked because it has one");
             arriving.entry(target).or_default().rows.push(row);
         }
-        let (rows, bytes) = self.bring_in(topology, &arriving)?;
+        let (rows, bytes) = self.bring_in(topology, &arriving, *through)?;
         source.rows = cursor;
         let looked: u64 = copying.sources.iter().map(|source| source.rows.looked).sum();
         let fraction = (looked as f64 / copying.rows_estimate.max(1) as f64).min(1.0);
@@ -131,10 +131,15 @@ impl Core {
         Ok(bytes)
     }
 
-    fn bring_in(&self, topology: &Topology, arriving: &BTreeMap<usize, Arriving>) -> Result<(u64, u64), Interrupted> {
+    fn bring_in(
+        &self,
+        topology: &Topology,
+        arriving: &BTreeMap<usize, Arriving>,
+        through: Version,
+    ) -> Result<(u64, u64), Interrupted> {
         let (mut rows, mut bytes) = (0, 0);
         for (&target, arriving) in arriving {
-            let applied = topology.all()[target].bring_in(arriving, self.epoch())?;
+            let applied = topology.all()[target].bring_in(arriving, through, self.epoch())?;
             rows += applied.rows;
             bytes += applied.bytes;
         }

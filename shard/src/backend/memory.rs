@@ -311,7 +311,7 @@ impl Backend for MemoryBackend {
         Ok(())
     }
 
-    fn bring_in(&self, run: &dyn Run, epoch: u64) -> Result<Applied> {
+    fn bring_in(&self, run: &dyn Run, _through: Version, epoch: u64) -> Result<Applied> {
         let mark = self.applied_through();
         // A run that ends at the mark leaves it where it is.
         self.apply(run, mark, epoch)

@@ -223,9 +223,9 @@ pub trait Backend: Debug + Send + Sync + 'static {
         found: &mut Vec<(Version, Vec<u8>)>,
     ) -> Result<()>;
 
-    /// Writes rows and changes that another backend has had, and makes them durable. Twice is as good as once. The mark stays. Changes must come before
+    /// Writes rows and changes that another backend has had, none above `through`, and makes them durable. Twice is as good as once. The mark stays. Changes must come before
     /// their rows. Never beside [`Backend::apply`] and its like.
-    fn bring_in(&self, run: &dyn Run, epoch: u64) -> Result<Applied>;
+    fn bring_in(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied>;
 
     /// Removes the changes of the keys that `pick` takes, from where `cursor` stands, for good. Their rows must be gone. A call looks at a bounded number of
     /// changes, and returns how many went. Never beside [`Backend::apply`] and its like.

@@ -189,7 +189,7 @@ impl Backend for TestBackend {
         Ok(())
     }
 
-    fn bring_in(&self, _run: &dyn Run, _epoch: u64) -> Result<Applied> {
+    fn bring_in(&self, _run: &dyn Run, _through: Version, _epoch: u64) -> Result<Applied> {
         Ok(Applied::default())
     }
 

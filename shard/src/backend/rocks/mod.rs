@@ -240,8 +240,8 @@ impl Backend for RocksBackend {
         moving::changed(self, cursor, through, pick, most, found)
     }
 
-    fn bring_in(&self, run: &dyn Run, epoch: u64) -> Result<Applied> {
-        moving::bring_in(self, run, epoch)
+    fn bring_in(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied> {
+        moving::bring_in(self, run, through, epoch)
     }
 
     fn forget_changes(&self, cursor: &mut MovingCursor, pick: &dyn Fn(&[u8]) -> bool, epoch: u64) -> Result<u64> {

@@ -113,10 +113,10 @@ pub(super) fn changed(
 }
 
 /// As a flush, but the mark stays: what comes in was flushed elsewhere.
-pub(super) fn bring_in(backend: &RocksBackend, run: &dyn Run, epoch: u64) -> Result<Applied> {
+pub(super) fn bring_in(backend: &RocksBackend, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied> {
     let RocksBackend { db, path, meta, .. } = backend;
     meta.enter_epoch(db, path, epoch)?;
-    let mut applied = Applied { rows: 0, bytes: write_changes(backend, run)? };
+    let mut applied = Applied { rows: 0, bytes: write_changes(backend, run, through)? };
     failpoint!(backend, "move::after_changes");
     backend.versions_options.adapt(db, path)?;
     let mut rows = Ingestion::new(backend, VERSIONS);
