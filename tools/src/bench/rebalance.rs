@@ -9,8 +9,9 @@ use crate::latency::Latencies;
 use crate::output::Output;
 use crate::{progress, units};
 use anyhow::ensure;
+use indicatif::ProgressBar;
 use serde::Serialize;
-use shingle::{Config, Database, RebalanceOptions, RebalanceRequest, RebalanceWait, Rebalanced};
+use shingle::{Config, Database, RebalanceOptions, RebalanceRequest, RebalanceStatus, RebalanceWait, Rebalanced};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -131,8 +132,8 @@ fn measure(
                 phase.store(number, Relaxed);
                 let began = Instant::now();
                 match number {
-                    1 => rebalanced[0] = rebalance(db, args, args.to_shards as usize)?,
-                    3 => rebalanced[1] = rebalance(db, args, shards)?,
+                    1 => rebalanced[0] = rebalance(db, args, args.to_shards as usize, &bar)?,
+                    3 => rebalanced[1] = rebalance(db, args, shards, &bar)?,
                     // What writes would stop at is told by the writer.
                     _ => thread::sleep(Duration::from_secs(args.seconds)),
                 }
@@ -152,10 +153,15 @@ fn measure(
     Ok(Run { took, commits: commits?, reads: reads?, grown, shrunk })
 }
 
-fn rebalance(db: &Database, args: &BenchRebalanceArgs, shards: usize) -> anyhow::Result<Rebalanced> {
+fn rebalance(db: &Database, args: &BenchRebalanceArgs, shards: usize, bar: &ProgressBar) -> anyhow::Result<Rebalanced> {
     let request = RebalanceRequest { to_shards: Some(shards), ..RebalanceRequest::default() };
     let options = RebalanceOptions { bytes_per_sec: args.copy_rate, wait: RebalanceWait::Finished };
-    Ok(db.rebalance(&db.plan_rebalance(&request)?.plan, options, &|_| {})?)
+    let plan = db.plan_rebalance(&request)?.plan;
+    let tell = |status: &RebalanceStatus| {
+        let (percent, copied) = (100.0 * status.fraction, units::bytes(status.bytes_copied));
+        bar.set_message(format!("{shards} shards: {percent:.0} %, {copied} copied"));
+    };
+    Ok(db.rebalance(&plan, options, &tell)?)
 }
 
 fn commit_until(done: &AtomicBool, phase: &AtomicUsize, blocks: &mut Blocks<'_>) -> anyhow::Result<Vec<Measured>> {

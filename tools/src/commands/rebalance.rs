@@ -148,12 +148,22 @@ fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
     let db = args.store.open()?;
     let was_there = db.rebalance_status().is_some();
     let done = match with_bar(|tell| db.resume_rebalance(finished(args.rate), tell)) {
-        // What opening the store has let go on was at its end already.
-        Err(Error::NoRebalance) if was_there => Rebalanced { shards: db.shards(), ..Rebalanced::default() },
-        done => done?,
+        // Opening the store has let it go on, and it was at its end already.
+        Err(Error::NoRebalance) if was_there => None,
+        done => Some(done?),
     };
+    let shards = db.shards();
     db.close()?;
-    report(done, &[], out)
+    match done {
+        Some(done) => report(done, &[], out),
+        None if out.json => {
+            out.document(&Outcome { done: Rebalanced { shards, ..Rebalanced::default() }, shortfalls: &[] })
+        }
+        None => out.line(format_args!(
+            "little was left to do, and is done: the store has {}",
+            units::counted(shards as u64, "shard")
+        )),
+    }
 }
 
 fn abort(args: &RebalanceStatusArgs, out: &mut Output) -> anyhow::Result<()> {
