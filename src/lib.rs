@@ -45,6 +45,8 @@ mod config;
 mod database;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+mod rebalancing;
+mod slots;
 mod status;
 #[cfg(feature = "object-store")]
 pub mod transfer;
@@ -55,12 +57,15 @@ pub use config::{
 };
 pub use database::Database;
 pub use shingle_router::{
-    At, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
+    At, Balance, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
     CommitHandle, Condition, Counts, Diff, Difference, Distribution, Durability, EngineStats, Error, ErrorKind,
-    FileDamage, FlushStats, Flushed, Isolation, KeyRange, LogStats, Memory, OpenSnapshots, PruneHold, PruneOptions,
-    PruneProgress, PruneStats, Pruned, Recovery, RecoveryCut, RepairReport, RestoreOptions, Restored, Result,
-    Retention, RoutingKey, RowCacheStats, Scan, SealedBlock, ShardDiagnosis, ShardRepair, ShardStats, ShardVerified,
-    SlotMap, Snapshot, Space, Stats, Transaction, TransactionScan, VerifyProgress, VerifyReport, Version,
+    FileDamage, FlushStats, Flushed, HALF_LIFE, Isolation, KeyRange, LogStats, MeasureProgress, Memory, Move,
+    OpenSnapshots, Plan, PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, READS_SAMPLED, RebalanceOptions,
+    RebalancePhase, RebalanceRequest, RebalanceStatus, RebalanceWait, Rebalanced, Recovery, RecoveryCut, RepairReport,
+    ReshardRequest, RestoreOptions, Restored, Result, Retention, RoutingKey, RowCacheStats, Scan, SealedBlock,
+    ShardDiagnosis, ShardLoad, ShardRepair, ShardShare, ShardStats, ShardVerified, Shortfall, Simulation, SlotMap,
+    SlotStatistics, SlotStats, Snapshot, Space, Stats, THRESHOLD_PERCENT_DEFAULT, Transaction, TransactionScan,
+    VerifyProgress, VerifyReport, Version,
 };
 pub use status::Status;
 

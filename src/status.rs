@@ -4,7 +4,6 @@ use crate::Database;
 use serde::{Deserialize, Serialize};
 use shingle_router::{Condition, Counts, Distribution, Memory, SealedBlock, SlotMap, Stats};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Where a store is, its newest block, and its figures: the document of `shingle status --json` and of the admin server's `/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,7 +33,7 @@ impl Database {
 
     /// Which shard each slot lives on.
     #[must_use]
-    pub fn slot_map(&self) -> Arc<SlotMap> {
+    pub fn slot_map(&self) -> SlotMap {
         self.store.slot_map()
     }
 

@@ -1,6 +1,8 @@
 //! A batch of writes, as its author builds it.
 
-use shingle_shard::{Op, Ops, OpsBuf, check_key, check_value};
+#[cfg(test)]
+use shingle_shard::Ops;
+use shingle_shard::{Op, OpsBuf, check_key, check_value};
 
 /// How durable a commit is when it is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -108,6 +110,7 @@ impl Batch {
         self.ops.as_bytes()
     }
 
+    #[cfg(test)]
     pub(crate) fn ops(&self) -> Ops<'_> {
         Ops::new(self.ops.as_bytes())
     }

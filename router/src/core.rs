@@ -13,13 +13,15 @@ use crate::log::Log;
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::prune::Pruner;
+use crate::rebalance::Rebalancer;
 use crate::recovery::Recovery;
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
 use crate::snapshot::Snapshots;
 use crate::workers::Workers;
 use parking_lot::{Mutex, RwLock};
-use shingle_shard::{RowCache, Version};
+use shingle_shard::backend::{RocksOptions, RocksShared};
+use shingle_shard::{RowCache, ShardOptions, Version};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +29,7 @@ use std::time::Instant;
 
 /// One open store.
 ///
-/// Lock order: `checkpoints`, then `pruner`'s lock, then `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a
+/// Lock order: that of `rebalancer` under which one begins, then `checkpoints`, then `pruner`'s lock, then `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a
 /// time; the open snapshots' lock may be taken behind that of `blocks`.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -53,6 +55,9 @@ pub(crate) struct Core {
     pub(crate) flusher: Flusher,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) pruner: Pruner,
+    pub(crate) rebalancer: Rebalancer,
+    /// What new shards are made for.
+    pub(crate) shard_options: ShardOptions,
     pub(crate) health: Health,
     pub(crate) counters: Counters,
     pub(crate) recovery: Recovery,
@@ -62,6 +67,16 @@ pub(crate) struct Core {
     pub(crate) disk: Option<Disk>,
 }
 
+/// What RocksDB instances of the store are opened with.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    /// As they were asked for.
+    pub(crate) asked: RocksOptions,
+    /// Less the files that are open in any case.
+    pub(crate) rocks: RocksOptions,
+    pub(crate) shared: RocksShared,
+}
+
 /// What an open store holds of its directory.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -69,6 +84,7 @@ pub(crate) struct Disk {
     pub(crate) manifest: Mutex<Manifest>,
     pub(crate) blocks: Mutex<BlocksFile>,
     pub(crate) epoch: u64,
+    pub(crate) engine: Engine,
     pub(crate) lock: StoreLock,
 }
 

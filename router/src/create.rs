@@ -79,6 +79,7 @@ pub(crate) fn new_manifest(layout: &Layout<'_>, options: &OpenOptions, shards: u
         log_dir: relative(options.log_dir.clone().unwrap_or_else(|| layout.log()))?,
         slot_map: SlotMap::even(slots, shards),
         floor: 0,
+        rebalance: None,
     })
 }
 
@@ -118,7 +119,7 @@ pub(crate) fn check_free(layout: &Layout<'_>, manifest: &Manifest, left: Option<
     Ok(())
 }
 
-fn is_empty(dir: &Path) -> Result<bool> {
+pub(crate) fn is_empty(dir: &Path) -> Result<bool> {
     match fs::read_dir(dir) {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),

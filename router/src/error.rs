@@ -228,6 +228,27 @@ pub enum Error {
         /// What was to be done with them.
         what: &'static str,
     },
+    /// A rebalancing was asked for that does not fit the store's shards and slots.
+    #[error("{what}")]
+    RebalanceRefused {
+        /// What does not fit, as a sentence.
+        what: String,
+    },
+    /// Another rebalancing is not finished.
+    #[error("a rebalancing is under way: {doing}; wait for it, or abort it")]
+    RebalanceUnfinished {
+        /// What it does just now.
+        doing: &'static str,
+    },
+    /// There is no rebalancing to resume or to give up.
+    #[error("no rebalancing is under way")]
+    NoRebalance,
+    /// The rebalancing was given up.
+    #[error("the rebalancing was aborted; every slot is where it was")]
+    RebalanceGivenUp,
+    /// The slots are where they were to go.
+    #[error("the rebalancing has handed its slots over already; take it back with another one the other way")]
+    RebalanceHandedOver,
     /// There is a checkpoint of this name already.
     #[error("there is a checkpoint {name} already; delete it first, or choose another name")]
     CheckpointExists {
@@ -335,6 +356,11 @@ impl Error {
             | Error::NoBlockBefore { .. }
             | Error::Occupied { .. }
             | Error::InMemory { .. }
+            | Error::RebalanceRefused { .. }
+            | Error::RebalanceUnfinished { .. }
+            | Error::NoRebalance
+            | Error::RebalanceGivenUp
+            | Error::RebalanceHandedOver
             | Error::CheckpointExists { .. }
             | Error::NoSuchCheckpoint { .. }
             | Error::BatchTooLarge { .. } => ErrorKind::InvalidArgument,

@@ -49,7 +49,7 @@ impl ChangeFeed {
         if after > newest {
             return Err(Error::AboveNewest { asked: after, newest });
         }
-        let cursors = (0..core.shards.all().len())
+        let cursors = (0..snapshot.topology().all().len())
             .map(|shard| Cursor { shard, seen: (after, None), page: Page::default(), next: 0 })
             .collect();
         let feed = ChangeFeed { snapshot, cursors, failed: false };
@@ -66,20 +66,26 @@ impl ChangeFeed {
         let core = self.snapshot.core();
         for cursor in &mut self.cursors {
             while cursor.next >= cursor.page.len() && !cursor.page.finished {
-                if let Some(last) = cursor.page.len().checked_sub(1).and_then(|last| cursor.page.get(last)) {
-                    cursor.seen = (last.version, Some(last.key.to_vec()));
-                }
                 let from = match &cursor.seen {
                     (version, None) => ChangesFrom::After(*version),
                     (version, Some(key)) => ChangesFrom::Within(*version, key),
                 };
                 let floor = core.snapshots.floor();
-                core.shards.all()[cursor.shard].changes(from, self.snapshot.version(), PAGE, &mut cursor.page)?;
+                let topology = self.snapshot.topology();
+                let shard = &topology.all()[cursor.shard];
+                let strays = shard.strays();
+                shard.changes(from, self.snapshot.version(), PAGE, &mut cursor.page)?;
                 cursor.next = 0;
                 self.snapshot.check()?;
                 let floor = floor.max(core.snapshots.floor());
                 if cursor.needs() < floor {
                     return Err(Error::Pruned { asked: cursor.needs(), floor });
+                }
+                if let Some(last) = cursor.page.len().checked_sub(1).and_then(|last| cursor.page.get(last)) {
+                    cursor.seen = (last.version, Some(last.key.to_vec()));
+                }
+                if !strays.is_multiple_of(2) || shard.strays() != strays {
+                    cursor.page.retain(|key| topology.lives_on(key, shard.number()));
                 }
             }
         }

@@ -225,7 +225,7 @@ impl Core {
     /// What the memtables of all shards take.
     pub(crate) fn memory(&self) -> Memory {
         let mut sum = Memory::default();
-        for memory in self.shards.all().iter().map(|shard| shard.memory()) {
+        for memory in self.shards.now().all().iter().map(|shard| shard.memory()) {
             sum.active_bytes += memory.active_bytes;
             sum.unflushed_bytes += memory.unflushed_bytes;
             sum.total_bytes += memory.total_bytes;
@@ -255,7 +255,7 @@ impl Core {
     }
 
     fn compaction_lags(&self) -> bool {
-        self.shards.all().iter().map(|shard| shard.backend().pressure()).any(|pressure| {
+        self.shards.now().all().iter().map(|shard| shard.backend().pressure()).any(|pressure| {
             pressure.level0_files >= LEVEL0_FILES_MAX
                 || pressure.pending_compaction_bytes >= PENDING_COMPACTION_BYTES_MAX
         })
@@ -264,7 +264,8 @@ impl Core {
     /// Flushes the shard with the most unflushed bytes: its run is then about twice as long as if all shards were flushed together, and
     /// longer runs mean less compaction.
     fn flush_largest(&self) -> Result<Flushed> {
-        let largest = self.shards.all().iter().max_by_key(|shard| shard.memory().unflushed_bytes);
+        let topology = self.shards.keep();
+        let largest = topology.all().iter().max_by_key(|shard| shard.memory().unflushed_bytes);
         let number = largest.map(|shard| shard.number());
         self.flush_shards(|shard| Some(shard) == number)
     }
@@ -284,14 +285,15 @@ impl Core {
         let _one_at_a_time = self.flusher.exclude();
         self.health.check()?;
         let begun = Instant::now();
-        let everything = self.shards.all().iter().all(|shard| chosen(shard.number()));
+        let topology = self.shards.keep();
+        let everything = topology.all().iter().all(|shard| chosen(shard.number()));
         if everything {
             let mut state = self.flusher.state.lock();
             (state.blocks_since, state.last_flush) = (0, Instant::now());
         }
         let through = {
             let applied = self.boundary.lock();
-            self.shards.all().iter().filter(|shard| chosen(shard.number())).for_each(|shard| shard.seal());
+            topology.all().iter().filter(|shard| chosen(shard.number())).for_each(|shard| shard.seal());
             *applied
         };
         self.wait_until_published(through)?;
@@ -299,7 +301,7 @@ impl Core {
         self.sync()?;
         self.persist_blocks(through)?;
         fail::fail_point!("flush::after_blocks");
-        let shards: Vec<_> = self.shards.all().iter().filter(|shard| chosen(shard.number())).collect();
+        let shards: Vec<_> = topology.all().iter().filter(|shard| chosen(shard.number())).collect();
         let flushed: Vec<_> = match shards.as_slice() {
             // A commit waits for it: no work for threads that let others go first.
             [shard] if self.admission.anyone_waits() => vec![shard.flush(through, self.epoch())],
@@ -316,7 +318,7 @@ impl Core {
             sum.bytes += part.bytes;
         }
         fail::fail_point!("flush::after_shards");
-        let everywhere = self.shards.all().iter().map(|shard| shard.flushed_through()).min().unwrap_or(0);
+        let everywhere = topology.all().iter().map(|shard| shard.flushed_through()).min().unwrap_or(0);
         let last_block = self.blocks.read().at_or_below_version(everywhere).map(|block| block.height);
         if let Some(log) = &self.log {
             log.lock().release(everywhere)?;
@@ -364,8 +366,9 @@ impl Core {
             if excess == 0 {
                 break;
             }
-            let share = excess.div_ceil(self.shards.all().len() as u64);
-            for shard in self.shards.all() {
+            let topology = self.shards.now();
+            let share = excess.div_ceil(topology.all().len() as u64);
+            for shard in topology.all() {
                 shard.evict(keep_after, share);
             }
         }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// The format that this code writes, and the only one that it reads.
 pub(crate) const FORMAT: u32 = 1;
+/// The format of a manifest that tells of a rebalancing under way: code that knows none of it must not open the store.
+pub(crate) const FORMAT_REBALANCING: u32 = 2;
 
 /// First bytes of a log segment.
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"shinglog";
@@ -11,6 +13,8 @@ pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"shinglog";
 pub(crate) const FRAME_MAGIC: [u8; 4] = [0xb7, 0x53, 0x1c, 0xe9];
 /// First bytes of the block index.
 pub(crate) const BLOCKS_MAGIC: [u8; 8] = *b"shingblk";
+/// First bytes of what is known of the slots.
+pub(crate) const SLOTS_MAGIC: [u8; 8] = *b"shingslt";
 
 /// What tells one store's files from another's: drawn when the store is made.
 pub(crate) type StoreId = [u8; 16];
@@ -65,6 +69,11 @@ impl Layout<'_> {
 
     pub(crate) fn blocks(&self) -> PathBuf {
         self.dir.join("blocks")
+    }
+
+    /// What is known of the slots while the store is closed.
+    pub(crate) fn slots(&self) -> PathBuf {
+        self.dir.join("slots")
     }
 
     /// Where the log lies unless it has a disk of its own.

@@ -28,6 +28,7 @@ mod manifest;
 mod open;
 mod options;
 mod prune;
+mod rebalance;
 mod recovery;
 mod repair;
 mod rollback;
@@ -35,6 +36,7 @@ mod scan;
 mod sealed;
 mod shards;
 mod slot;
+mod slot_stats;
 mod snapshot;
 mod stats;
 mod store;
@@ -62,12 +64,17 @@ pub use log::{LogStats, Recover};
 pub use open::{OpenOptions, SHARDS_DEFAULT};
 pub use options::{Options, PruneSettings};
 pub use prune::{PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Retention, Space};
+pub use rebalance::{
+    Balance, Goal, Move, Occupancy, Plan, Planned, RebalanceOptions, RebalancePhase, RebalanceRequest, RebalanceStatus,
+    RebalanceWait, Rebalanced, ReshardRequest, ShardShare, Shortfall, Simulation, THRESHOLD_PERCENT_DEFAULT,
+};
 pub use recovery::{Recovery, RecoveryCut};
 pub use repair::{RepairReport, ShardDiagnosis, ShardRepair, repair};
 pub use scan::Scan;
 pub use shingle_shard::{KeyRange, Memory, Version};
 pub use slot::SlotMap;
 pub use slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX};
+pub use slot_stats::{HALF_LIFE, MeasureProgress, READS_SAMPLED, ShardLoad, SlotStatistics, SlotStats};
 pub use snapshot::{At, OpenSnapshots, Snapshot};
 pub use stats::{EngineStats, RowCacheStats, ShardStats, Stats};
 pub use store::Store;

@@ -2,7 +2,8 @@
 //!
 //! JSON, whose last member is the checksum of every byte before it. It is small and replaced whole.
 
-use crate::layout::{FORMAT, Layout, StoreId, parse_store_id, store_id_text};
+use crate::layout::{FORMAT, FORMAT_REBALANCING, Layout, StoreId, parse_store_id, store_id_text};
+use crate::rebalance::Unfinished;
 use crate::slot::{RoutingKey, SHARDS_MAX, SLOTS_MAX, SlotMap, Slots};
 use crate::{Error, Result, durable, sealed};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub(crate) struct Manifest {
     pub(crate) slot_map: SlotMap,
     /// The prune floor: snapshots below it are refused.
     pub(crate) floor: Version,
+    /// The rebalancing under way.
+    pub(crate) rebalance: Option<Unfinished>,
 }
 
 /// The manifest as it is written: a change here is a change of format.
@@ -45,6 +48,8 @@ struct Written {
     log_dir: PathBuf,
     floor: Version,
     slot_map: SlotMap,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rebalance: Option<Unfinished>,
 }
 
 /// What every format's manifest has.
@@ -108,7 +113,7 @@ impl Manifest {
 
     fn to_text(&self) -> Result<String> {
         let written = Written {
-            format: FORMAT,
+            format: if self.rebalance.is_some() { FORMAT_REBALANCING } else { FORMAT },
             store_id: store_id_text(&self.store_id),
             epoch: self.epoch,
             hash: HASH.to_owned(),
@@ -118,6 +123,7 @@ impl Manifest {
             log_dir: self.log_dir.clone(),
             floor: self.floor,
             slot_map: self.slot_map.clone(),
+            rebalance: self.rebalance.clone(),
         };
         // The one thing that JSON cannot hold is a path that is not UTF-8.
         let json = serde_json::to_string_pretty(&written)
@@ -149,7 +155,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest> {
     let unreadable = |error: serde_json::Error| damaged(error.to_string());
     let any: AnyFormat = serde_json::from_str(&json).map_err(unreadable)?;
     let mismatch = |what, made_with, asked| Error::Mismatch { path: path.to_owned(), what, made_with, asked };
-    if any.format != FORMAT {
+    if any.format != FORMAT && any.format != FORMAT_REBALANCING {
         return Err(mismatch("format", any.format.to_string(), FORMAT.to_string()));
     }
     if any.hash.as_deref() != Some(HASH) {
@@ -164,6 +170,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest> {
         log_dir: written.log_dir,
         slot_map: written.slot_map,
         floor: written.floor,
+        rebalance: written.rebalance,
     };
     check(&manifest, written.slots).map_err(damaged)?;
     Ok(manifest)
@@ -179,7 +186,7 @@ fn check(manifest: &Manifest, slots: u32) -> Result<(), String> {
     }
     match manifest.slot_map.iter().find(|&shard| shard >= shards) {
         Some(shard) => Err(format!("its slot map names shard {shard}, but there are {shards}")),
-        None => Ok(()),
+        None => manifest.rebalance.as_ref().map_or(Ok(()), |unfinished| unfinished.check(shards, slots)),
     }
 }
 
@@ -197,6 +204,7 @@ mod tests {
             log_dir: PathBuf::from("log"),
             slot_map: SlotMap::even(4096, 3),
             floor: u64::MAX,
+            rebalance: None,
         }
     }
 
@@ -244,7 +252,7 @@ mod tests {
         let body = text.split_once(",\n  \"checksum\"").expect("written so").0;
         assert_eq!(load_text(dir.path(), sealed::seal(body).as_bytes())?, manifest());
         for (was, becomes, kind) in [
-            ("\"format\": 1", "\"format\": 2", ErrorKind::Mismatch),
+            ("\"format\": 1", "\"format\": 3", ErrorKind::Mismatch),
             ("xxh3_64", "xxh32", ErrorKind::Mismatch),
             ("\"slots\": 4096", "\"slots\": 4095", ErrorKind::Damaged),
             ("\"/mnt/fast/001\",", "", ErrorKind::Damaged),

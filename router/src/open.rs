@@ -4,7 +4,7 @@ use crate::admission::Admission;
 use crate::blocks::{BlockIndex, BlocksFile};
 use crate::checkpoint::{Checkpoints, remove_unfinished};
 use crate::commit::{Pipeline, Sequencer};
-use crate::core::{Core, Disk};
+use crate::core::{Core, Disk, Engine};
 use crate::counters::Counters;
 use crate::creating::Creating;
 use crate::flush::Flusher;
@@ -15,10 +15,12 @@ use crate::log::{Log, LogOptions, Recover};
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::prune::Pruner;
+use crate::rebalance::{Rebalancer, Unfinished};
 use crate::recovery::{Recovery, Replay, Replayed};
 use crate::rollback::Rollbacks;
 use crate::shards::Shards;
 use crate::slot::{RoutingKey, SHARDS_MAX, SLOTS_DEFAULT, SLOTS_MAX, SlotMap, Slots};
+use crate::slot_stats::SlotCounters;
 use crate::snapshot::Snapshots;
 use crate::store::Store;
 use crate::workers::Workers;
@@ -141,14 +143,11 @@ impl Store {
         let slots =
             Slots { routing: options.routing_key.unwrap_or_default(), count: options.slots.unwrap_or(SLOTS_DEFAULT) };
         let backends = (0..shards).map(|_| Arc::new(MemoryBackend::new()) as Arc<dyn Backend>).collect();
+        let shard_options = shard_options(&options.router, shards, None);
         let core = Core {
             disk: None,
             workers: Workers::new(shards)?,
-            shards: Shards::new(
-                make_shards(backends, &options.router, None),
-                slots,
-                SlotMap::even(slots.count, shards),
-            ),
+            shards: Shards::new(make_shards(backends, &shard_options), slots, SlotMap::even(slots.count, shards), None),
             visible: AtomicU64::new(0),
             reserved_through: AtomicU64::new(Version::MAX),
             sequencer: Mutex::new(Sequencer::new(1, None)),
@@ -163,6 +162,8 @@ impl Store {
             flusher: Flusher::new(),
             checkpoints: Checkpoints::default(),
             pruner: Pruner::default(),
+            rebalancer: Rebalancer::default(),
+            shard_options,
             health: Health::default(),
             counters: Counters::default(),
             recovery: Recovery::default(),
@@ -208,7 +209,8 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
     let slots = manifest.slots();
     let row_cache =
         Some(options.router.row_cache_bytes).filter(|&bytes| bytes > 0).map(|bytes| Arc::new(RowCache::new(bytes)));
-    let shards = make_shards(backends, &options.router, row_cache.clone());
+    let shard_options = shard_options(&options.router, backends.len(), row_cache.clone());
+    let shards = make_shards(backends, &shard_options);
     let blocks = BlocksFile::open(layout.dir, manifest.store_id)?;
     let mut replay = Replay::new(shards, blocks, manifest.epoch, &options.router, &workers);
     let (mut log, mut recovered) =
@@ -223,6 +225,12 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
     manifest.store(layout.dir)?;
     let flushed = shards.iter().map(Shard::flushed_through).max().unwrap_or(0);
     let visible = recovered.last_version.max(flushed);
+    let next = manifest.rebalance.as_ref().and_then(Unfinished::next).cloned();
+    let counters = SlotCounters::load(layout, &manifest.store_id, slots.count);
+    let shards = Shards::with_counters(shards, slots, manifest.slot_map.clone(), next, counters);
+    if let Some(unfinished) = &manifest.rebalance {
+        unfinished.expect_strays(shards.now().all(), &manifest.slot_map);
+    }
     Ok(Core {
         workers,
         visible: AtomicU64::new(visible),
@@ -242,14 +250,17 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         flusher: Flusher::new(),
         checkpoints: Checkpoints::default(),
         pruner: Pruner::default(),
+        rebalancer: Rebalancer::new(manifest.rebalance.clone(), &manifest.slot_map),
+        shard_options,
         health: Health::default(),
         counters: Counters::default(),
         recovery: Recovery::new(recovered, commits),
         row_cache,
-        shards: Shards::new(shards, slots, manifest.slot_map.clone()),
+        shards,
         disk: Some(Disk {
             dir: layout.dir.to_owned(),
             epoch: manifest.epoch,
+            engine: Engine { asked: options.rocks, rocks, shared },
             manifest: Mutex::new(manifest),
             blocks: Mutex::new(blocks_file),
             lock,
@@ -265,9 +276,11 @@ pub(crate) fn log_options(layout: &Layout<'_>, manifest: &Manifest, options: &Op
     LogOptions { dir: manifest.log_dir(layout.dir), store_id: manifest.store_id, segment_bytes, recycled_max }
 }
 
-fn make_shards(backends: Vec<Arc<dyn Backend>>, options: &Options, row_cache: Option<Arc<RowCache>>) -> Vec<Shard> {
-    let memory_hint_bytes = options.memory_budget_bytes as usize / backends.len();
-    let shard_options = ShardOptions { memory_hint_bytes, row_cache };
+fn shard_options(options: &Options, shards: usize, row_cache: Option<Arc<RowCache>>) -> ShardOptions {
+    ShardOptions { memory_hint_bytes: options.memory_budget_bytes as usize / shards, row_cache }
+}
+
+fn make_shards(backends: Vec<Arc<dyn Backend>>, shard_options: &ShardOptions) -> Vec<Shard> {
     backends
         .into_iter()
         .enumerate()
@@ -279,7 +292,9 @@ fn check_made_as_asked(layout: &Layout<'_>, manifest: &Manifest, options: &OpenO
     let differs = |what, made_with: String, asked: String| {
         Err(Error::Mismatch { path: layout.dir.to_owned(), what, made_with, asked })
     };
-    if let Some(asked) = options.shards.filter(|&asked| asked != manifest.shards.len()) {
+    // While shards come or go, either number is right.
+    let counts = manifest.rebalance.as_ref().map_or([0; 2], Unfinished::counts);
+    if let Some(asked) = options.shards.filter(|asked| *asked != manifest.shards.len() && !counts.contains(asked)) {
         return differs("number of shards", manifest.shards.len().to_string(), asked.to_string());
     }
     if let Some(asked) = options.slots.filter(|&asked| asked != manifest.slot_map.slots()) {

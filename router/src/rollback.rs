@@ -91,6 +91,7 @@ impl Core {
             })?
             .keep_version;
         let _no_flush = self.flusher.exclude();
+        let topology = self.shards.keep();
         let mut applied = self.boundary.lock();
         self.visible.store(keep, Ordering::Release);
         self.blocks.write().roll_back(RolledBack { keep, at: commit.version });
@@ -99,7 +100,7 @@ impl Core {
         let removed: Result<Vec<u64>, _> = self
             .workers
             .upkeep
-            .run(|| self.shards.all().par_iter().map(|shard| shard.rollback(keep, self.epoch())).collect());
+            .run(|| topology.all().par_iter().map(|shard| shard.rollback(keep, self.epoch())).collect());
         fail::fail_point!("rollback::after_shards");
         // Half of it may have happened: only opening the store again, which repeats it from the log, puts that right.
         removed.map_err(|error| {

@@ -45,6 +45,8 @@ struct Cursor {
     /// The next row's first eight key bytes: most comparisons need no more.
     word: u64,
     page_rows: usize,
+    /// The last key of the page, where its last row was not the shard's own.
+    last: Option<Vec<u8>>,
 }
 
 impl Scan {
@@ -121,10 +123,10 @@ impl DoubleEndedIterator for Scan {
 impl End {
     /// The next row of all shards that still lies in `rest`.
     fn next(&mut self, snapshot: &Snapshot, rest: &KeyRange) -> Option<Result<(&[u8], &[u8])>> {
-        let shards = snapshot.core().shards.all();
+        let shards = snapshot.topology().all();
         let order = self.order;
         let cursors = self.cursors.get_or_insert_with(|| {
-            let holding = snapshot.core().shards.holding(rest);
+            let holding = snapshot.topology().holding(rest);
             let page_rows = (FIRST_ROWS / holding.len().max(1)).max(FIRST_PAGE_ROWS);
             holding.iter().map(|shard| Cursor::new(shard.number(), page_rows)).collect()
         });
@@ -157,7 +159,7 @@ impl End {
 
 impl Cursor {
     fn new(shard: usize, page_rows: usize) -> Self {
-        Cursor { shard, page: Page::default(), next: 0, word: 0, page_rows }
+        Cursor { shard, page: Page::default(), next: 0, word: 0, page_rows, last: None }
     }
 
     fn key(&self) -> Option<&[u8]> {
@@ -184,15 +186,22 @@ impl Cursor {
         while self.next >= self.page.len() && !self.page.finished {
             // What follows the last row of this shard: the other shards may not be as far.
             let mut range = rest.clone();
-            if let Some(last) = self.page.len().checked_sub(1).and_then(|last| self.page.get(last)) {
+            let last = self.page.len().checked_sub(1).and_then(|last| self.page.get(last)).map(|row| row.key.to_vec());
+            if let Some(last) = self.last.take().or(last) {
                 match order {
-                    Order::Ascending => range.start = Bound::Excluded(last.key.to_vec()),
-                    Order::Descending => range.end = Bound::Excluded(last.key.to_vec()),
+                    Order::Ascending => range.start = Bound::Excluded(last),
+                    Order::Descending => range.end = Bound::Excluded(last),
                 }
             }
+            let strays = shard.strays();
             let limit = PageLimit { rows: self.page_rows, bytes: PAGE_BYTES_MAX };
             shard.scan(&range, snapshot.version(), order, limit, &mut self.page)?;
             snapshot.check()?;
+            if !strays.is_multiple_of(2) || shard.strays() != strays {
+                let last = self.page.len().checked_sub(1).and_then(|last| self.page.get(last));
+                self.last = last.map(|row| row.key.to_vec());
+                self.page.retain(|key| snapshot.topology().lives_on(key, shard.number()));
+            }
             self.advance_to(0);
             self.page_rows = (self.page_rows * 2).min(PAGE_ROWS_MAX);
         }

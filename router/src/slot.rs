@@ -73,6 +73,12 @@ impl SlotMap {
         SlotMap { epoch: 1, shard_of_slot: (0..slots).map(shard_of).collect() }
     }
 
+    /// The map that replaces this one, with these shards.
+    pub(crate) fn replaced(&self, shard_of_slot: Vec<usize>) -> Self {
+        let shard_of_slot = shard_of_slot.into_iter().map(|shard| shard as u16).collect();
+        SlotMap { epoch: self.epoch + 1, shard_of_slot }
+    }
+
     /// Which replacement of the first map this is, counted from one.
     #[must_use]
     pub fn epoch(&self) -> u64 {

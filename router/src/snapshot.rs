@@ -3,6 +3,7 @@
 use crate::core::Core;
 use crate::prune::Decision;
 use crate::scan::Scan;
+use crate::shards::Topology;
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use rayon::prelude::*;
@@ -159,6 +160,8 @@ struct OpenSnapshot {
     core: Arc<Core>,
     version: Version,
     rollbacks_seen: usize,
+    /// Loaded after the version was chosen.
+    topology: Arc<Topology>,
 }
 
 impl Drop for OpenSnapshot {
@@ -172,7 +175,7 @@ impl Snapshot {
         // Before the version is chosen: a rollback between the two is then found when the snapshot reads.
         let rollbacks_seen = core.rollbacks.count();
         let version = core.snapshots.register_newest(|| core.visible());
-        Snapshot { open: Arc::new(OpenSnapshot { core: Arc::clone(core), version, rollbacks_seen }) }
+        Self::at(core, version, rollbacks_seen)
     }
 
     pub(crate) fn open(core: &Arc<Core>, at: At) -> Result<Self> {
@@ -200,7 +203,13 @@ impl Snapshot {
                 core.snapshots.register(block.version)?
             }
         };
-        Ok(Snapshot { open: Arc::new(OpenSnapshot { core: Arc::clone(core), version, rollbacks_seen }) })
+        Ok(Self::at(core, version, rollbacks_seen))
+    }
+
+    /// The version is registered.
+    fn at(core: &Arc<Core>, version: Version, rollbacks_seen: usize) -> Self {
+        let topology = core.shards.keep();
+        Snapshot { open: Arc::new(OpenSnapshot { core: Arc::clone(core), version, rollbacks_seen, topology }) }
     }
 
     /// The version that the snapshot shows.
@@ -216,7 +225,8 @@ impl Snapshot {
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         let key = key.as_ref();
         shingle_shard::check_key(key)?;
-        let route = self.core().shards.route(key);
+        self.open.topology.count_read(key);
+        let route = self.open.topology.route(key);
         let value = route.shard.get(key, route.key_hash, self.version())?;
         self.check()?;
         Ok(value)
@@ -265,6 +275,11 @@ impl Snapshot {
         &self.open.core
     }
 
+    /// The shards and the slot map that it reads by.
+    pub(crate) fn topology(&self) -> &Arc<Topology> {
+        &self.open.topology
+    }
+
     pub(crate) fn rollbacks_seen(&self) -> usize {
         self.open.rollbacks_seen
     }
@@ -274,10 +289,13 @@ impl Core {
     /// The newest value of `key`. Takes no snapshot: if the floor or a rollback passes the version while it reads, it reads again.
     pub(crate) fn get_newest(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         shingle_shard::check_key(key)?;
-        let route = self.shards.route(key);
         loop {
             let rollbacks_seen = self.rollbacks.count();
             let version = self.visible();
+            // After the version.
+            let topology = self.shards.now();
+            topology.count_read(key);
+            let route = topology.route(key);
             let value = route.shard.get(key, route.key_hash, version)?;
             if self.rollbacks.count() == rollbacks_seen && self.snapshots.floor() <= version {
                 return Ok(value);

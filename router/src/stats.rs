@@ -8,10 +8,12 @@ use crate::histogram::{Distribution, micros};
 use crate::log::LogStats;
 use crate::prune::PruneStats;
 use crate::recovery::Recovery;
+use crate::shards::Topology;
 use crate::snapshot::OpenSnapshots;
 use shingle_shard::backend::EngineCounts;
 use shingle_shard::{Shard, Version};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Versions with open snapshots that the figures name.
 const OLDEST_SNAPSHOTS: usize = 10;
@@ -176,7 +178,8 @@ pub struct ShardStats {
 
 impl Core {
     pub(crate) fn stats(&self) -> Stats {
-        let (shards, block_cache_bytes) = self.shard_stats();
+        let topology = self.shards.keep();
+        let (shards, block_cache_bytes) = self.shard_stats(&topology);
         let snapshots = self.snapshots.summary();
         let (log, sync_micros) =
             self.log.as_ref().map(|log| log.lock()).map(|log| (log.stats(), log.sync_micros())).unzip();
@@ -187,7 +190,7 @@ impl Core {
             version: self.visible(),
             height: self.newest_block().map(|block| block.height),
             floor: self.snapshots.floor(),
-            slot_map_epoch: self.shards.map().epoch(),
+            slot_map_epoch: topology.map.epoch(),
             blocks,
             shards,
             log,
@@ -227,17 +230,17 @@ impl Core {
     }
 
     /// Each shard's figures, and the bytes of the block cache that they share.
-    fn shard_stats(&self) -> (Vec<ShardStats>, u64) {
-        let mut slots = vec![0; self.shards.all().len()];
-        self.shards.map().iter().for_each(|shard| slots[shard] += 1);
+    fn shard_stats(&self, topology: &Topology) -> (Vec<ShardStats>, u64) {
+        let mut slots = vec![0; topology.all().len()];
+        topology.map.iter().for_each(|shard| slots[shard] += 1);
         let paths = self.disk.as_ref().map(|disk| disk.shard_paths());
         let mut block_cache_bytes = 0;
-        let stats_of = |(number, shard): (usize, &Shard)| {
+        let stats_of = |(number, shard): (usize, &Arc<Shard>)| {
             let (backend, memory, counts) = (shard.backend().stats(), shard.memory(), shard.counts());
             block_cache_bytes = backend.block_cache_bytes;
             ShardStats {
                 number,
-                path: paths.as_ref().map(|paths| paths[number].clone()),
+                path: paths.as_ref().and_then(|paths| paths.get(number).cloned()),
                 slots: slots[number],
                 rows_estimate: backend.rows_estimate,
                 live_bytes: backend.live_bytes,
@@ -255,7 +258,7 @@ impl Core {
                 engine: backend.counted.map(EngineStats::from),
             }
         };
-        let stats = self.shards.all().iter().enumerate().map(stats_of).collect();
+        let stats = topology.all().iter().enumerate().map(stats_of).collect();
         (stats, block_cache_bytes)
     }
 }

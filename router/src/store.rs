@@ -10,8 +10,13 @@ use crate::feed::{ChangeFeed, Diff};
 use crate::flush::{Flushed, Flusher};
 use crate::health::Condition;
 use crate::histogram::Distribution;
+use crate::layout::Layout;
 use crate::prune::{PruneOptions, PruneProgress, Pruned, Pruner, Retention};
+use crate::rebalance::{
+    Plan, RebalanceOptions, RebalanceRequest, RebalanceStatus, Rebalanced, Rebalancer, ReshardRequest, Simulation,
+};
 use crate::slot::SlotMap;
+use crate::slot_stats::{MeasureProgress, SlotStatistics};
 use crate::snapshot::{At, Snapshot};
 use crate::stats::Stats;
 use crate::transaction::{Isolation, Transaction};
@@ -25,6 +30,7 @@ use std::thread::JoinHandle;
 
 const FLUSH_THREAD: &str = "shingle-flush";
 const CHECKPOINT_THREAD: &str = "shingle-checkpoint";
+const REBALANCE_THREAD: &str = "shingle-rebalance";
 const PRUNE_THREAD: &str = "shingle-prune";
 
 type ThreadBody = fn(&Arc<Core>);
@@ -40,8 +46,9 @@ pub struct Store {
 impl Store {
     pub(crate) fn start(core: Core) -> Result<Store> {
         let store = Store { core: Arc::new(core), threads: Mutex::default() };
-        let threads: [(&str, ThreadBody); 5] = [
-            // First: it may wait for any of the others.
+        let threads: [(&str, ThreadBody); 6] = [
+            // First: they may wait for any of the others.
+            (REBALANCE_THREAD, Rebalancer::run),
             (CHECKPOINT_THREAD, Checkpoints::run),
             (PRUNE_THREAD, Pruner::run),
             ("shingle-log", Pipeline::run_log),
@@ -74,7 +81,8 @@ impl Store {
     /// A batch out of bounds; a store that is closed, poisoned, or out of memory because its flushes fail; a disk too full to reserve versions.
     pub fn submit(&self, block: Option<Block>, batch: &Batch) -> Result<CommitHandle> {
         let options = &self.core.options;
-        let prepared = Prepared::commit(&self.core.shards, batch, block, options.durability, options.batch_bytes_max)?;
+        let topology = self.core.shards.keep();
+        let prepared = Prepared::commit(topology, batch, block, options.durability, options.batch_bytes_max)?;
         self.core.submit(prepared, None)
     }
 
@@ -157,6 +165,56 @@ impl Store {
         progress: &(dyn Fn(PruneProgress) + Sync),
     ) -> Result<Pruned> {
         self.core.prune(retention, options, progress)
+    }
+
+    /// Moves slots, makes shards and removes them, as a plan says.
+    ///
+    /// # Errors
+    /// A plan that does not fit the store; another one that is unfinished; directories that are in use; a store that is closed or poisoned; a full disk; I/O.
+    pub fn rebalance(
+        &self,
+        plan: &Plan,
+        options: RebalanceOptions,
+        progress: &dyn Fn(&RebalanceStatus),
+    ) -> Result<Rebalanced> {
+        self.core.rebalance(plan, options, progress)
+    }
+
+    /// How far the rebalancing under way is; `None`: there is none.
+    #[must_use]
+    pub fn rebalance_status(&self) -> Option<RebalanceStatus> {
+        self.core.rebalance_status()
+    }
+
+    /// Goes on with a rebalancing that has failed, and waits for it.
+    ///
+    /// # Errors
+    /// There is none; as [`Store::rebalance`].
+    pub fn resume_rebalance(
+        &self,
+        options: RebalanceOptions,
+        progress: &dyn Fn(&RebalanceStatus),
+    ) -> Result<Rebalanced> {
+        self.core.resume_rebalance(options, progress)
+    }
+
+    /// Gives up a rebalancing that has not handed over.
+    ///
+    /// # Errors
+    /// There is none; it has handed over; as [`Store::rebalance`].
+    pub fn abort_rebalance(&self) -> Result<()> {
+        self.core.abort_rebalance()
+    }
+
+    /// Copies no faster than this from now on; `None`: as fast as it goes.
+    pub fn set_rebalance_rate(&self, bytes_per_sec: Option<u64>) {
+        self.core.set_rebalance_rate(bytes_per_sec);
+    }
+
+    /// The shard on which each slot lives.
+    #[must_use]
+    pub fn slot_owners(&self) -> Vec<usize> {
+        self.core.shards.now().map.iter().collect()
     }
 
     /// Lets the clock and the number of blocks start flushes, or not. Memory that runs full is flushed in any case.
@@ -243,13 +301,13 @@ impl Store {
     /// How many shards the store has.
     #[must_use]
     pub fn shards(&self) -> usize {
-        self.core.shards.all().len()
+        self.core.shards.now().all().len()
     }
 
     /// The number of the shard that `key` lives on.
     #[must_use]
     pub fn shard_of(&self, key: &[u8]) -> usize {
-        self.core.shards.route(key).shard.number()
+        self.core.shards.now().number_of(key).0
     }
 
     /// The store's directory; `None` for a store in memory.
@@ -266,8 +324,8 @@ impl Store {
 
     /// Which shard each slot lives on.
     #[must_use]
-    pub fn slot_map(&self) -> Arc<SlotMap> {
-        self.core.shards.map()
+    pub fn slot_map(&self) -> SlotMap {
+        self.core.shards.now().map.clone()
     }
 
     /// Tells those who find the store locked at which address this process serves it; `None`: at none any more.
@@ -295,6 +353,37 @@ impl Store {
         self.core.stats()
     }
 
+    /// What a rebalancing would do. Changes nothing.
+    ///
+    /// # Errors
+    /// A request out of bounds.
+    pub fn plan_rebalance(&self, request: &RebalanceRequest) -> Result<Simulation> {
+        self.core.plan_rebalance(request)
+    }
+
+    /// What moving these slots would come to. Changes nothing.
+    ///
+    /// # Errors
+    /// Shards or slots that there are not; slots that are not on the shard named.
+    pub fn plan_reshard(&self, request: &ReshardRequest) -> Result<Simulation> {
+        self.core.plan_reshard(request)
+    }
+
+    /// What is known of each slot.
+    #[must_use]
+    pub fn slot_stats(&self) -> SlotStatistics {
+        self.core.slot_stats()
+    }
+
+    /// Reads every key, and counts keys and bytes of each slot. Returns what is then known.
+    ///
+    /// # Errors
+    /// A rollback meanwhile, damage, I/O.
+    pub fn measure_slots(&self, progress: &(dyn Fn(MeasureProgress) + Sync)) -> Result<SlotStatistics> {
+        self.core.measure_slots(progress)?;
+        Ok(self.core.slot_stats())
+    }
+
     /// Writes what is queued, syncs the log and ends the threads. Snapshots stay readable until they are dropped; the store's files, and its
     /// lock, stay open as long as one is. Closing a closed store does nothing.
     ///
@@ -305,6 +394,7 @@ impl Store {
         if threads.is_empty() {
             return Ok(());
         }
+        self.core.rebalancer.stop();
         self.core.checkpoints.stop();
         // First: it may wait for a flush, and that for the pipeline.
         self.core.pruner.stop();
@@ -323,6 +413,11 @@ impl Store {
         if let Some(log) = &self.core.log {
             let next_version = self.core.sequencer.lock().next_version();
             log.lock().close(next_version)?;
+        }
+        if let Some(disk) = &self.core.disk {
+            let store_id = disk.manifest.lock().store_id;
+            // Estimates, which a store does without.
+            let _not_needed = self.core.shards.now().counters.save(&Layout { dir: &disk.dir }, &store_id);
         }
         self.core.persist_blocks(self.core.visible())
     }

@@ -79,7 +79,7 @@ impl Transaction {
         }
         let value = self.ending.snapshot.get(key)?;
         if self.isolation == Isolation::Serializable {
-            self.keys_read.push(ReadKey::new(&self.ending.snapshot.core().shards, key.to_vec()));
+            self.keys_read.push(ReadKey::new(key.to_vec()));
         }
         Ok(value)
     }
@@ -184,7 +184,8 @@ impl Transaction {
             };
         }
         let durability = self.durability.unwrap_or(core.options.durability);
-        let mut prepared = Prepared::commit(&core.shards, &batch, None, durability, core.options.batch_bytes_max)?;
+        let topology = core.shards.keep();
+        let mut prepared = Prepared::commit(topology, &batch, None, durability, core.options.batch_bytes_max)?;
         prepared.is_transaction = true;
         let mut reads = ReadSet {
             at: self.version(),
@@ -195,7 +196,7 @@ impl Transaction {
         // What was read and is written is validated once. Where much was read, looking for it would cost more.
         let seen = reads.keys.len().min(KEYS_COMPARED_MAX);
         let written = self.writes.into_keys().filter(|key| reads.keys[..seen].iter().all(|read| read.key != *key));
-        let written: Vec<_> = written.map(|key| ReadKey::new(&core.shards, key)).collect();
+        let written: Vec<_> = written.map(ReadKey::new).collect();
         reads.keys.extend(written);
         let handle = core.submit(prepared, Some(&reads))?;
         self.ending.handed_over();

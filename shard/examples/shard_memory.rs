@@ -3,7 +3,8 @@
 #![expect(clippy::print_stdout, reason = "figures for people")]
 
 use shingle_shard::backend::{
-    Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
+    Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row,
+    RowRef, Run,
 };
 use shingle_shard::{KeyRange, Op, Ops, OpsBuf, Order, Result, Shard, ShardOptions, Version, key_hash};
 use std::hint::black_box;
@@ -60,6 +61,38 @@ impl Backend for Nothing {
     fn newest_changes(&self, _after: Version, _visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()> {
         Ok(())
     }
+    fn rows(
+        &self,
+        cursor: &mut MovingCursor,
+        _through: Version,
+        _pick: &dyn Fn(&[u8]) -> bool,
+        _limit: PageLimit,
+        page: &mut Page,
+    ) -> Result<()> {
+        page.clear();
+        cursor.finished = true;
+        Ok(())
+    }
+    fn changed(
+        &self,
+        cursor: &mut MovingCursor,
+        _through: Version,
+        _pick: &dyn Fn(&[u8]) -> bool,
+        _most: usize,
+        found: &mut Vec<(Version, Vec<u8>)>,
+    ) -> Result<()> {
+        found.clear();
+        cursor.finished = true;
+        Ok(())
+    }
+    fn bring_in(&self, _run: &dyn Run, _through: Version, _epoch: u64) -> Result<Applied> {
+        Ok(Applied::default())
+    }
+    fn forget_changes(&self, cursor: &mut MovingCursor, _pick: &dyn Fn(&[u8]) -> bool, _epoch: u64) -> Result<u64> {
+        cursor.finished = true;
+        Ok(0)
+    }
+    fn expect_strays(&self, _through: Version) {}
     fn verify(
         &self,
         _: &mut dyn FnMut(RowRef<'_>) -> Result<()>,

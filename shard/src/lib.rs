@@ -11,6 +11,7 @@ mod error;
 mod flush;
 mod key;
 mod memtable;
+mod moving;
 mod ops;
 mod row_cache;
 mod scan;

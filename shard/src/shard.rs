@@ -9,6 +9,9 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// How many shards this process has made.
+static SHARDS_MADE: AtomicU64 = AtomicU64::new(0);
+
 /// What a shard is made for.
 #[derive(Clone, Debug)]
 pub struct ShardOptions {
@@ -32,8 +35,11 @@ pub struct Shard {
     pub(crate) flushing: Mutex<()>,
     row_cache: Option<Arc<RowCache>>,
     reads: ReadCounter,
-    /// Counts the beginnings and ends of rollbacks: odd while one is under way, or was cut short.
+    /// Counts the beginnings and ends of rollbacks: odd while one is under way, or was cut short. Its upper half is the shard's own: what it has found in its backend
+    /// is nobody else's to believe, not even that of a later shard of its number.
     rollbacks: AtomicU64,
+    /// Odd while rows may be here that are not the shard's; counts up whenever that begins or ends.
+    pub(crate) strays: AtomicU64,
     /// What a large version wrote, while a reader of changes pages through it.
     pub(crate) listed: Mutex<Option<Arc<Written>>>,
 }
@@ -60,7 +66,8 @@ impl Shard {
             flushing: Mutex::new(()),
             row_cache,
             reads: ReadCounter::default(),
-            rollbacks: AtomicU64::new(0),
+            rollbacks: AtomicU64::new(SHARDS_MADE.fetch_add(1, Ordering::Relaxed) << 32),
+            strays: AtomicU64::new(0),
             listed: Mutex::new(None),
         }
     }

@@ -80,7 +80,7 @@ async fn status(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn slots(State(app): State<Arc<App>>) -> Response {
-    Json(app.db.slot_map().as_ref()).into_response()
+    Json(app.db.slot_map()).into_response()
 }
 
 async fn checkpoints(State(app): State<Arc<App>>) -> Response {

@@ -58,7 +58,7 @@ fn pruning(stats: &Stats, families: &mut Families) {
     );
 }
 
-const HOLDS: [&str; 4] = ["snapshot", "reorg_window", "newest", "rollback"];
+const HOLDS: [&str; 5] = ["snapshot", "reorg_window", "newest", "rollback", "rebalance"];
 
 fn hold(hold: PruneHold) -> &'static str {
     match hold {
@@ -66,6 +66,7 @@ fn hold(hold: PruneHold) -> &'static str {
         PruneHold::ReorgWindow { .. } => HOLDS[1],
         PruneHold::Newest => HOLDS[2],
         PruneHold::Rollback { .. } => HOLDS[3],
+        PruneHold::Rebalance => HOLDS[4],
     }
 }
 

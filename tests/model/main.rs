@@ -12,7 +12,7 @@ mod run;
 use run::{Place, Run, Shape};
 use shingle::RoutingKey;
 
-/// Operations of each configuration: writes, point reads, scans, commits, snapshots, flushes, rollbacks, reopenings.
+/// Operations of each configuration: writes, point reads, scans, commits, snapshots, flushes, rollbacks, rebalancings, reopenings.
 const OPS: u64 = 90_000;
 /// A store is thrown away after this many, so that small and large stores, budgets and key sets all have their turn.
 const OPS_PER_RUN: u64 = 15_000;

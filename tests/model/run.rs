@@ -2,6 +2,7 @@
 
 mod history;
 mod prune;
+mod rebalance;
 
 use super::oracle::{Oracle, Writes};
 use super::pool::{Pool, value};
@@ -90,9 +91,10 @@ impl Run {
 
     fn open(&mut self) {
         let builder = Database::builder(self.dir.path().join("store"))
-            .shards(self.shape.shards)
             .routing_key(self.shape.routing_key)
             .config(self.config.clone());
+        // A store that was there before may have another number by now.
+        let builder = if self.oracle.visible == 0 { builder.shards(self.shape.shards) } else { builder };
         let opened = match self.shape.place {
             Place::Disk => builder.open(),
             Place::Memory => builder.in_memory(),
@@ -101,7 +103,7 @@ impl Run {
     }
 
     fn step(&mut self) {
-        match self.rng.random_range(0..1000) {
+        match self.rng.random_range(0..1005) {
             0..120 => self.commit(),
             120..170 => self.commit_block(),
             170..190 => self.seal_block(),
@@ -120,6 +122,8 @@ impl Run {
             996 => self.read_below_the_floor(),
             997 => self.sync(),
             998 if self.rng.random_ratio(1, 3) => self.go_on_from_a_checkpoint(),
+            1000..1003 => self.rebalance(),
+            1003 => self.give_up_rebalance(),
             _ if self.rng.random_ratio(1, 4) => self.reopen(),
             _ => {}
         }

@@ -74,6 +74,11 @@ fn is_usage(error: &Error) -> bool {
             | Error::AboveNewest { .. }
             | Error::NoBlockBefore { .. }
             | Error::Occupied { .. }
+            | Error::RebalanceRefused { .. }
+            | Error::RebalanceUnfinished { .. }
+            | Error::NoRebalance
+            | Error::RebalanceGivenUp
+            | Error::RebalanceHandedOver
             | Error::CheckpointExists { .. }
             | Error::NoSuchCheckpoint { .. }
     );

@@ -47,6 +47,10 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Checkpoint(args) => commands::checkpoint::run(args, out),
         Command::Repair(args) => commands::repair::run(args, out),
         Command::Prune(args) => commands::prune::run(args, out),
+        Command::Rebalance(args) => commands::rebalance::run(args, out),
+        Command::Reshard(args) => commands::rebalance::reshard(args, out),
+        Command::Shards(args) => commands::shards::run(args, out),
+        Command::Slots(args) => commands::slots::run(args, out),
         Command::Bench(args) => bench::run(args, out),
     };
     // What was printed before a failure is part of the answer.

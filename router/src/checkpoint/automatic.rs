@@ -5,7 +5,7 @@ use super::list::{Checkpoint, checkpoints, names};
 use crate::commit::Group;
 use crate::core::Core;
 use crate::{Error, Result};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use shingle_shard::Version;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -99,6 +99,11 @@ impl Checkpoints {
             let _not_between_look_and_sleep = self.sleeping.lock();
             self.wake.notify_one();
         }
+    }
+
+    /// Keeps checkpoints away until the guard is dropped.
+    pub(crate) fn exclude(&self) -> MutexGuard<'_, ()> {
+        self.making.lock()
     }
 
     /// Ends the thread, and a checkpoint that it is making.

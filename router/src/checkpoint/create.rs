@@ -163,15 +163,16 @@ impl Core {
         self.persist_blocks(version)?;
         // A rollback that comes later takes it from the index.
         let block = self.blocks.read().at_or_below_version(version);
-        let applied_through = self.shards.all().iter().map(Shard::flushed_through).min().unwrap_or(0);
-        let link = |(shard, part): (&Shard, &PathBuf)| {
+        let topology = self.shards.keep();
+        let applied_through = topology.all().iter().map(|shard| shard.flushed_through()).min().unwrap_or(0);
+        let link = |(shard, part): (&Arc<Shard>, &PathBuf)| {
             let above = part.parent().unwrap_or(dir);
             durable::create_dir_all(above).map_err(|error| Error::io("create", above, error))?;
             shard.backend().checkpoint(part)?;
             durable::sync_name(part).map_err(|error| Error::io("sync", above, error))
         };
         let parts: Vec<_> = parts.iter().map(|part| dir.join(part)).collect();
-        self.workers.upkeep.run(|| self.shards.all().par_iter().zip(&parts).try_for_each(link))?;
+        self.workers.upkeep.run(|| topology.all().par_iter().zip(&parts).try_for_each(link))?;
         fail::fail_point!("checkpoint::after_shards");
         let store = self.copy_manifest(disk, &store_dir)?;
         self.copy_blocks(disk, &store, &store_dir, version)?;
@@ -186,6 +187,8 @@ impl Core {
     fn copy_manifest(&self, disk: &Disk, store_dir: &Path) -> Result<Manifest> {
         let mut store = disk.manifest.lock().clone();
         store.shards = (0..store.shards.len()).map(|shard| Path::new("shards").join(shard_name(shard))).collect();
+        // Directories of the store that it was made of are none of another's.
+        store.rebalance = store.rebalance.filter(|unfinished| unfinished.other().is_some());
         store.log_dir = Layout { dir: Path::new("") }.log();
         store.store(store_dir)?;
         Ok(store)

@@ -10,7 +10,8 @@ impl Core {
     /// Writes a group into the memtables. The boundary is held meanwhile, so that no shard seals half a version.
     pub(super) fn apply(&self, group: &Group) {
         let mut applied = self.boundary.lock();
-        let shards = self.shards.all();
+        let topology = self.shards.now();
+        let shards = topology.all();
         if group.iter().map(|commit| commit.payload.len()).sum::<usize>() < PARALLEL_APPLY_BYTES {
             for commit in group {
                 commit.writes().for_each(|(shard, writes)| shards[shard].apply_hashed(std::iter::once(writes)));

@@ -30,6 +30,7 @@ pub(crate) use validate::{ReadKey, ReadSet};
 
 use crate::Result;
 use crate::core::Core;
+use parking_lot::MutexGuard;
 use shingle_shard::{Hashed, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -65,15 +66,25 @@ pub(crate) type Group = Vec<Arc<Commit>>;
 
 impl Core {
     /// First stage, on the committing thread: everything that may refuse the commit, then its number and its place in the queue.
-    pub(crate) fn submit(&self, prepared: Prepared, reads: Option<&ReadSet>) -> Result<CommitHandle> {
+    pub(crate) fn submit(&self, mut prepared: Prepared, reads: Option<&ReadSet>) -> Result<CommitHandle> {
         self.health.check()?;
         let room = self.admit(prepared.room_bytes())?;
         let checked = reads.map_or(Ok(0), |reads| self.validate_visible(reads))?;
         let mut sequencer = self.sequencer.lock();
-        // Behind a rollback that waits for the pipeline to run dry, which it never would.
-        while (sequencer.in_flight.len() >= IN_FLIGHT_MAX || sequencer.rollbacks_waiting > 0) && !sequencer.is_closing()
-        {
-            self.pipeline.published.wait(&mut sequencer);
+        loop {
+            // Behind a rollback that waits for the pipeline to run dry, which it never would.
+            while (sequencer.in_flight.len() >= IN_FLIGHT_MAX || sequencer.rollbacks_waiting > 0)
+                && !sequencer.is_closing()
+            {
+                self.pipeline.published.wait(&mut sequencer);
+            }
+            // Slots may have moved since the batch was split. They do not under this lock.
+            let now = self.shards.now();
+            if prepared.split_by().is_none_or(|number| number == now.number) {
+                break;
+            }
+            let now = Arc::clone(&now);
+            MutexGuard::unlocked(&mut sequencer, || prepared.split_again(now));
         }
         if let Some(reads) = reads {
             self.validate(&mut sequencer, reads, checked)?;

@@ -3,10 +3,11 @@
 use crate::batch::Batch;
 use crate::blocks::Block;
 use crate::log::{CommitPayload, CommitRecord, Frame, Kind, RollbackRecord, payload_checksum};
-use crate::shards::Shards;
+use crate::shards::Topology;
 use crate::{Durability, Error, Result};
-use shingle_shard::{Hashed, Version};
+use shingle_shard::{Hashed, Ops, OpsBuf, Version};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a write takes beside its part of the payload. Under way up to 42 B: its hash, and its place in the table of what is in flight, which may be
@@ -34,6 +35,9 @@ pub(crate) struct Prepared {
     pub(crate) begun: Instant,
     /// Whether it ends a transaction.
     pub(crate) is_transaction: bool,
+    room_bytes: u64,
+    /// By what it is split; `None` once it is numbered.
+    split_by: Option<Arc<Topology>>,
 }
 
 /// What a batch writes to one shard.
@@ -68,9 +72,42 @@ fn by_shard(routed: Vec<(usize, Write)>, sections: &mut [Section]) -> Vec<Write>
     sorted
 }
 
+/// Writes as a payload: split by shard, packed. What is on its way from one shard to another stands in it twice.
+struct Split {
+    payload: Vec<u8>,
+    key_hashes: Vec<u64>,
+    ops_of_sections: Vec<usize>,
+}
+
+impl Split {
+    /// `note` is told of each write, once wherever it stands.
+    fn of(topology: &Topology, packed: &[u8], count: usize, block: Option<Block>, note: impl Fn(u32, usize)) -> Self {
+        let mut written = vec![Section::default(); topology.all().len()];
+        let mut routed = Vec::with_capacity(count);
+        let mut begin = 0;
+        for op in Ops::new(packed) {
+            let (slot, shard, other, hash) = topology.slot_and_writers_of(op.key);
+            note(slot, op.key.len() + op.value.map_or(0, <[u8]>::len));
+            let end = begin + op.packed_bytes();
+            for shard in std::iter::once(shard).chain(other) {
+                written[shard].ops += 1;
+                written[shard].bytes += end - begin;
+                routed.push((shard, Write { hash, packed: begin..end }));
+            }
+            begin = end;
+        }
+        let sections: Vec<_> = (0..).zip(&written).filter(|(_, section)| section.ops > 0).collect();
+        let ops_of_sections = sections.iter().map(|(_, section)| section.ops).collect();
+        let sections: Vec<_> = sections.into_iter().map(|(shard, section)| (shard, section.bytes)).collect();
+        let writes = by_shard(routed, &mut written);
+        let payload = CommitPayload::encode(block, &sections, writes.iter().map(|write| &packed[write.packed.clone()]));
+        Split { payload, key_hashes: writes.iter().map(|write| write.hash).collect(), ops_of_sections }
+    }
+}
+
 impl Prepared {
     pub(crate) fn commit(
-        shards: &Shards,
+        topology: Arc<Topology>,
         batch: &Batch,
         block: Option<Block>,
         durability: Durability,
@@ -81,37 +118,46 @@ impl Prepared {
         if batch.bytes() > batch_bytes_max {
             return Err(Error::BatchTooLarge { bytes: batch.bytes() as u64, max: batch_bytes_max as u64 });
         }
-        let map = shards.map();
-        let mut written = vec![Section::default(); shards.all().len()];
-        let mut routed = Vec::with_capacity(batch.len());
-        let mut begin = 0;
-        for op in batch.ops() {
-            let (shard, hash) = shards.number_of(&map, op.key);
-            let end = begin + op.packed_bytes();
-            written[shard].ops += 1;
-            written[shard].bytes += end - begin;
-            routed.push((shard, Write { hash, packed: begin..end }));
-            begin = end;
-        }
-        let sections: Vec<_> = (0..).zip(&written).filter(|(_, section)| section.ops > 0).collect();
-        let ops_of_sections = sections.iter().map(|(_, section)| section.ops).collect();
-        let sections: Vec<_> = sections.into_iter().map(|(shard, section)| (shard, section.bytes)).collect();
-        let writes = by_shard(routed, &mut written);
-        let packed = batch.packed();
-        let payload = CommitPayload::encode(block, &sections, writes.iter().map(|write| &packed[write.packed.clone()]));
-        let key_hashes = writes.iter().map(|write| write.hash).collect();
-        let durability = batch.durability().unwrap_or(durability);
+        let Split { payload, key_hashes, ops_of_sections } =
+            Split::of(&topology, batch.packed(), batch.len(), block, topology.counters.writing());
         Ok(Prepared {
             kind: Kind::Commit,
             checksum: payload_checksum(&payload),
+            room_bytes: payload.len() as u64 + WRITE_BYTES * key_hashes.len() as u64 + COMMIT_BYTES,
             payload,
             key_hashes,
             ops_of_sections,
             block,
-            durability,
+            durability: batch.durability().unwrap_or(durability),
             begun,
             is_transaction: false,
+            split_by: Some(topology),
         })
+    }
+
+    /// The number of the topology by which the writes are split, if they are.
+    pub(crate) fn split_by(&self) -> Option<u64> {
+        self.split_by.as_ref().map(|topology| topology.number)
+    }
+
+    /// Splits the writes anew, because slots have moved since. The room that they take was asked for before: it is a little more where they stand twice now.
+    pub(crate) fn split_again(&mut self, topology: Arc<Topology>) {
+        let Some(old) = &self.split_by else { return };
+        let mut ops = OpsBuf::with_capacity(self.payload.len());
+        for (shard, writes) in self.writes(0) {
+            // What stood twice was the same in both places, and the order of one key's writes is that of its section.
+            writes.ops.filter(|op| old.lives_on(op.key, shard)).for_each(|op| ops.push(op));
+        }
+        let split = Split::of(&topology, ops.as_bytes(), self.key_hashes.len(), self.block, |_, _| {});
+        (self.payload, self.key_hashes, self.ops_of_sections) =
+            (split.payload, split.key_hashes, split.ops_of_sections);
+        self.checksum = payload_checksum(&self.payload);
+        self.split_by = Some(topology);
+    }
+
+    /// The commit has its number: from here on it goes where it was split to, and keeps nobody's topology alive.
+    pub(super) fn numbered(&mut self) {
+        self.split_by = None;
     }
 
     pub(crate) fn rollback(keep_version: Version, height: u64) -> Self {
@@ -126,6 +172,8 @@ impl Prepared {
             durability: Durability::Sync,
             begun: Instant::now(),
             is_transaction: false,
+            room_bytes: 0,
+            split_by: None,
         }
     }
 
@@ -146,7 +194,7 @@ impl Prepared {
 
     /// What the commit takes from its admission until it is applied, and then at most in the memtables.
     pub(crate) fn room_bytes(&self) -> u64 {
-        self.payload.len() as u64 + WRITE_BYTES * self.key_hashes.len() as u64 + COMMIT_BYTES
+        self.room_bytes
     }
 
     pub(crate) fn frame(&self, version: Version) -> Frame<'_> {
@@ -157,16 +205,16 @@ impl Prepared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shards::Shards;
     use crate::slot::{RoutingKey, SLOTS_DEFAULT, SlotMap, Slots};
     use shingle_shard::backend::MemoryBackend;
     use shingle_shard::{Shard, ShardOptions, key_hash};
-    use std::sync::Arc;
 
-    fn shards(count: usize) -> Shards {
+    fn shards(count: usize) -> Arc<Topology> {
         let options = ShardOptions { memory_hint_bytes: 1 << 16, row_cache: None };
         let shard = |number| Shard::new(number, Arc::new(MemoryBackend::new()), options.clone());
         let slots = Slots { routing: RoutingKey::Whole, count: SLOTS_DEFAULT };
-        Shards::new((0..count).map(shard).collect(), slots, SlotMap::even(SLOTS_DEFAULT, count))
+        Shards::new((0..count).map(shard).collect(), slots, SlotMap::even(SLOTS_DEFAULT, count), None).keep()
     }
 
     /// Each write is in its shard's section, in the order of the batch, beside the hash of its key.
@@ -184,7 +232,7 @@ mod tests {
                     batch.put(key, value)
                 };
             }
-            let prepared = Prepared::commit(&shards, &batch, None, Durability::Sync, 1 << 20)?;
+            let prepared = Prepared::commit(Arc::clone(&shards), &batch, None, Durability::Sync, 1 << 20)?;
             let mut found = vec![Vec::new(); count];
             for (shard, part) in prepared.writes(9) {
                 assert_eq!(part.version, 9);

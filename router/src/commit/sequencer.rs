@@ -56,12 +56,13 @@ impl Sequencer {
     }
 
     /// Gives the commit its version, which must be [reserved](Core::reserve), and its place in the queue.
-    pub(crate) fn number(&mut self, prepared: Prepared) -> Result<CommitHandle> {
+    pub(crate) fn number(&mut self, mut prepared: Prepared) -> Result<CommitHandle> {
         self.check_open()?;
         if let Some(block) = prepared.block {
             self.check_block(block)?;
             self.head = Some(block);
         }
+        prepared.numbered();
         let version = self.next_version;
         self.next_version += 1;
         let completion = Arc::<Completion>::default();

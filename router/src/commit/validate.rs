@@ -2,9 +2,8 @@
 
 use super::Sequencer;
 use crate::core::Core;
-use crate::shards::Shards;
 use crate::{Error, Result};
-use shingle_shard::{KeyRange, Version};
+use shingle_shard::{KeyRange, Version, key_hash};
 
 /// What a transaction has seen, and at which version.
 #[derive(Debug, Default)]
@@ -16,19 +15,16 @@ pub(crate) struct ReadSet {
     pub(crate) ranges: Vec<KeyRange>,
 }
 
-/// A key that a transaction has seen, and where it lives.
+/// A key that a transaction has seen. Where it lives is asked when the transaction commits: its slot may move until then.
 #[derive(Debug)]
 pub(crate) struct ReadKey {
     pub(crate) key: Vec<u8>,
     pub(crate) hash: u64,
-    pub(crate) shard: usize,
 }
 
 impl ReadKey {
-    pub(crate) fn new(shards: &Shards, key: Vec<u8>) -> Self {
-        let route = shards.route(&key);
-        let (hash, shard) = (route.key_hash, route.shard.number());
-        ReadKey { key, hash, shard }
+    pub(crate) fn new(key: Vec<u8>) -> Self {
+        ReadKey { hash: key_hash(&key), key }
     }
 }
 
@@ -63,13 +59,15 @@ impl Core {
         if self.visible() <= after {
             return Ok(());
         }
+        // After the version: where the keys live by it, everything that is visible is.
+        let topology = self.shards.now();
         for read in &reads.keys {
-            if self.shards.all()[read.shard].written_after(&read.key, read.hash, after)? {
+            if topology.shard_of(&read.key, read.hash).written_after(&read.key, read.hash, after)? {
                 return Err(self.conflict(Error::Conflict { key: read.key.clone() }));
             }
         }
         for range in &reads.ranges {
-            for shard in self.shards.holding(range) {
+            for shard in topology.holding(range) {
                 if shard.range_written_after(range, after)? {
                     return Err(self.conflict(Error::RangeConflict { range: range.to_string() }));
                 }

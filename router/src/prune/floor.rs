@@ -58,6 +58,9 @@ impl Core {
                 let open_ms = since.elapsed().as_millis() as u64;
                 limits.push((version, PruneHold::Snapshot { version, open_ms }));
             }
+            if self.rebalancer.holds_floor() {
+                limits.push((before, PruneHold::Rebalance));
+            }
             if let Some(to) = sequencer.rolling_back_to() {
                 limits.push((to, PruneHold::Rollback { to }));
             }

@@ -30,6 +30,8 @@ pub enum PruneHold {
     },
     /// The newest block, or in a store without blocks the newest version, always stays readable.
     Newest,
+    /// A rebalancing is under way.
+    Rebalance,
     /// A rollback is on its way.
     Rollback {
         /// The version that it goes back to.

@@ -128,7 +128,15 @@ impl Core {
         let _one_at_a_time = self.pruner.exclude();
         self.pruner.check_open()?;
         self.health.check()?;
+        self.complete_pruning()
+    }
+
+    /// Removes what the floor lets go and is still there. Prunings are kept away.
+    pub(crate) fn complete_pruning(&self) -> Result<()> {
         let floor = self.snapshots.floor();
+        if floor == 0 {
+            return Ok(());
+        }
         let pruned = self.prune_to(floor, PruneOptions::default(), Instant::now(), &|_| {}).map(drop);
         self.note_failure(&pruned);
         pruned
@@ -147,15 +155,16 @@ impl Core {
         started: Instant,
         tell: &(dyn Fn(PruneProgress) + Sync),
     ) -> Result<PruneProgress> {
-        if self.shards.all().iter().any(|shard| shard.flushed_through() < floor) {
+        let topology = self.shards.keep();
+        if topology.all().iter().any(|shard| shard.flushed_through() < floor) {
             self.flush_all()?;
         }
         if !options.dry_run {
             self.persist_floor(floor)?;
         }
-        let shards = Mutex::new(vec![Default::default(); self.shards.all().len()]);
+        let shards = Mutex::new(vec![Default::default(); topology.all().len()]);
         let running = Running { floor, started, shards, tell };
-        let prune = || self.shards.all().par_iter().try_for_each(|shard| self.prune_shard(shard, &running, options));
+        let prune = || topology.all().par_iter().try_for_each(|shard| self.prune_shard(shard, &running, options));
         let outcome = self.workers.prune.run(prune);
         let sum = running.sum();
         let mut state = self.pruner.state.lock();
@@ -207,7 +216,8 @@ impl Core {
     }
 
     fn space(&self) -> Space {
-        let stats = self.shards.all().iter().map(|shard| shard.backend().stats());
+        let topology = self.shards.now();
+        let stats = topology.all().iter().map(|shard| shard.backend().stats());
         stats.fold(Space::default(), |sum, shard| Space {
             logical_bytes: sum.logical_bytes + shard.live_bytes,
             physical_bytes: sum.physical_bytes + shard.file_bytes,

@@ -14,7 +14,8 @@ impl Core {
     /// Everything must be flushed. Goes through the changes above the floor, from the newest back to the floor that it finds, and holds a hash and a number for
     /// each key that they name.
     pub(super) fn floor_by_versions(&self, most: u64) -> Result<Version> {
-        let floors = || self.shards.all().par_iter().map(|shard| self.floor_of_shard(shard, most)).collect();
+        let topology = self.shards.keep();
+        let floors = || topology.all().par_iter().map(|shard| self.floor_of_shard(shard, most)).collect();
         let floors: Result<Vec<Version>> = self.workers.prune.run(floors);
         Ok(floors?.into_iter().max().unwrap_or(0))
     }

@@ -15,7 +15,8 @@ fn nothing_is_published_on_top_of_a_group_that_a_panic_cut_short() -> Result<()>
     let group = still.group();
     still.append_and_sync(&group)?;
     // As far as it came: one of its shards.
-    let shards = still.core.shards.all();
+    let topology = still.core.shards.keep();
+    let shards = topology.all();
     group[0].writes().take(1).for_each(|(shard, writes)| shards[shard].apply_hashed(std::iter::once(writes)));
     let behind = still.submit(&[("behind", "3")])?;
     let group = still.group();

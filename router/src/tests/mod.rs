@@ -51,7 +51,7 @@ impl Still {
         writes.iter().for_each(|(key, value)| {
             batch.put(key, value);
         });
-        Prepared::commit(&self.core.shards, &batch, block, durability, 1 << 20)
+        Prepared::commit(self.core.shards.keep(), &batch, block, durability, 1 << 20)
     }
 
     fn submit(&self, writes: &[(&str, &str)]) -> Result<CommitHandle> {

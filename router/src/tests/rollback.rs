@@ -17,7 +17,7 @@ fn nothing_is_shown_above_a_rollback_that_failed_half_way() -> Result<()> {
     still.settle()?;
     core.flush_all()?;
     // The second shard refuses what comes with an older number.
-    core.shards.all()[1].rollback(core.visible(), core.epoch() + 1)?;
+    core.shards.now().all()[1].rollback(core.visible(), core.epoch() + 1)?;
 
     let rollback = {
         let mut sequencer = core.sequencer.lock();

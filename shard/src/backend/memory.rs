@@ -2,7 +2,8 @@
 
 use super::prune::{KeyJudge, SLICE_KEY_BYTES_MAX, Verdict};
 use super::{
-    Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
+    Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row,
+    RowRef, Run,
 };
 use crate::{Error, KeyRange, Order, Result, Version};
 use parking_lot::RwLock;
@@ -11,6 +12,9 @@ use std::ops::{Bound, ControlFlow};
 
 /// Changes that are copied at a time for who visits them.
 const VISITED_AT_ONCE: usize = 1024;
+
+/// Rows that one call looks at, whether they are picked or not.
+const LOOKS_MAX: usize = 1 << 16;
 
 /// One key's values by version; `None` for a tombstone.
 type History = BTreeMap<Version, Option<Vec<u8>>>;
@@ -29,6 +33,8 @@ struct State {
     bytes: u64,
     mark: Version,
     epoch: u64,
+    /// Versions up to it may have changes without rows.
+    strays_to: Version,
 }
 
 impl MemoryBackend {
@@ -127,7 +133,10 @@ impl Backend for MemoryBackend {
         let state = self.state.read();
         let changes = state.changes.range((start, Bound::Unbounded));
         for (version, key) in changes.take_while(|(version, _)| *version <= through) {
-            let value = state.rows.get(key).and_then(|history| history.get(version)).expect("every change has its row");
+            let Some(value) = state.rows.get(key).and_then(|history| history.get(version)) else {
+                assert!(*version <= state.strays_to, "every change has its row");
+                continue;
+            };
             page.push(RowRef { key, version: *version, value: value.as_deref() });
             if is_full(page, limit) {
                 return Ok(());
@@ -241,6 +250,86 @@ impl Backend for MemoryBackend {
             }
             below = page.last().cloned().map_or(Bound::Unbounded, Bound::Excluded);
         }
+    }
+
+    fn rows(
+        &self,
+        cursor: &mut MovingCursor,
+        through: Version,
+        pick: &dyn Fn(&[u8]) -> bool,
+        limit: PageLimit,
+        page: &mut Page,
+    ) -> Result<()> {
+        page.clear();
+        let state = self.state.read();
+        let (start, seen) = match &cursor.seen {
+            Some((version, key)) => (Bound::Included(key.clone()), Some((key.clone(), *version))),
+            None => (Bound::Unbounded, None),
+        };
+        let mut looks = 0;
+        for (key, history) in state.rows.range((start, Bound::Unbounded)) {
+            let picked = pick(key);
+            let below = seen.as_ref().filter(|(last, _)| last == key).map(|(_, version)| *version);
+            for (&version, value) in history.iter().rev().filter(|(version, _)| below.is_none_or(|b| **version < b)) {
+                if looks == LOOKS_MAX || is_full(page, limit) {
+                    return Ok(());
+                }
+                if picked && version <= through {
+                    page.push(RowRef { key, version, value: value.as_deref() });
+                }
+                looks += 1;
+                cursor.looked += 1;
+                cursor.seen = Some((version, key.clone()));
+            }
+        }
+        cursor.finished = true;
+        Ok(())
+    }
+
+    fn changed(
+        &self,
+        cursor: &mut MovingCursor,
+        through: Version,
+        pick: &dyn Fn(&[u8]) -> bool,
+        most: usize,
+        found: &mut Vec<(Version, Vec<u8>)>,
+    ) -> Result<()> {
+        found.clear();
+        let state = self.state.read();
+        let start = cursor.seen.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut changes = state.changes.range((start, Bound::Unbounded)).take_while(|change| change.0 <= through);
+        for change in changes.by_ref().take(LOOKS_MAX) {
+            cursor.seen = Some(change.clone());
+            if pick(&change.1) {
+                found.push(change.clone());
+            }
+            if found.len() >= most {
+                break;
+            }
+        }
+        cursor.finished = changes.next().is_none();
+        Ok(())
+    }
+
+    fn bring_in(&self, run: &dyn Run, _through: Version, epoch: u64) -> Result<Applied> {
+        let mark = self.applied_through();
+        // A run that ends at the mark leaves it where it is.
+        self.apply(run, mark, epoch)
+    }
+
+    fn forget_changes(&self, cursor: &mut MovingCursor, pick: &dyn Fn(&[u8]) -> bool, epoch: u64) -> Result<u64> {
+        let mut found = Vec::new();
+        self.changed(cursor, Version::MAX, pick, LOOKS_MAX, &mut found)?;
+        let mut state = self.state.write();
+        state.enter_epoch(epoch)?;
+        for change in &found {
+            state.changes.remove(change);
+        }
+        Ok(found.len() as u64)
+    }
+
+    fn expect_strays(&self, through: Version) {
+        self.state.write().strays_to = through;
     }
 
     fn verify(

@@ -5,10 +5,12 @@
 //! when they are applied twice, and every write carries the epoch of the store that makes it.
 
 mod memory;
+mod moving;
 mod prune;
 mod rocks;
 
 pub use memory::MemoryBackend;
+pub use moving::{Arriving, MovingCursor};
 pub use prune::{PruneCursor, PruneSlice};
 pub use rocks::{Compression, Identity, OptionError, RocksBackend, RocksOptions, RocksShared};
 
@@ -116,6 +118,12 @@ impl Page {
         self.rows.retain(|row| row.value_end.is_some());
     }
 
+    /// Keeps the rows whose keys `keep` takes.
+    pub fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
+        let bytes = &self.bytes;
+        self.rows.retain(|row| keep(&bytes[row.start..row.key_end]));
+    }
+
     /// Empties the page for reuse.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -144,7 +152,7 @@ pub struct Applied {
 }
 
 /// One storage engine below a shard. Every method may be called from many threads; [`Backend::apply`],
-/// [`Backend::retract`], [`Backend::remove`] never from two at once (the shard's flush lock sees to it).
+/// [`Backend::retract`], [`Backend::remove`] and those that say so never from two at once (the shard's flush lock sees to it).
 pub trait Backend: Debug + Send + Sync + 'static {
     /// The newest row of `key` whose version is at most `at`.
     fn get(&self, key: &[u8], at: Version) -> Result<Option<Row>>;
@@ -192,6 +200,39 @@ pub trait Backend: Debug + Send + Sync + 'static {
 
     /// Hands the changes of versions above `after` to `visit`, the newest version first, until it breaks; no lock is held meanwhile.
     fn newest_changes(&self, after: Version, visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()>;
+
+    /// Fills `page` with the rows of the keys that `pick` takes, from where `cursor` stands: every version up to `through`, tombstones among them, by key,
+    /// then by version descending. A call looks at a bounded number of rows, so that the page may be empty before the cursor is finished.
+    fn rows(
+        &self,
+        cursor: &mut MovingCursor,
+        through: Version,
+        pick: &dyn Fn(&[u8]) -> bool,
+        limit: PageLimit,
+        page: &mut Page,
+    ) -> Result<()>;
+
+    /// Fills `found` with about `most` changes up to `through`, of keys that `pick` takes, from where `cursor` stands, by version, then by key. Their rows
+    /// are not looked at.
+    fn changed(
+        &self,
+        cursor: &mut MovingCursor,
+        through: Version,
+        pick: &dyn Fn(&[u8]) -> bool,
+        most: usize,
+        found: &mut Vec<(Version, Vec<u8>)>,
+    ) -> Result<()>;
+
+    /// Writes rows and changes that another backend has had, none above `through`, and makes them durable. Twice is as good as once. The mark stays. Changes must come before
+    /// their rows. Never beside [`Backend::apply`] and its like.
+    fn bring_in(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied>;
+
+    /// Removes the changes of the keys that `pick` takes, from where `cursor` stands, for good. Their rows must be gone. A call looks at a bounded number of
+    /// changes, and returns how many went. Never beside [`Backend::apply`] and its like.
+    fn forget_changes(&self, cursor: &mut MovingCursor, pick: &dyn Fn(&[u8]) -> bool, epoch: u64) -> Result<u64>;
+
+    /// From now on changes up to `through` may name rows that are not here yet, or no more: slots are on their way. 0: none is.
+    fn expect_strays(&self, through: Version);
 
     /// Reads everything and checks every checksum; hands every row of `versions` to `row` (by key, then version
     /// descending) and every entry of `changes` to `change` (by version, then key).

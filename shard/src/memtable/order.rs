@@ -16,7 +16,7 @@ use crate::{KeyRange, Order, Version};
 use arc_swap::Guard;
 use std::cmp::Ordering;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 /// Runs are merged to no more than this: such a merge takes about 20 ms, and a scan may have to wait for it.
 const MERGED_SLOTS_MAX: usize = 1 << 20;
@@ -258,6 +258,15 @@ impl Memtable {
             self.usage.runs.store(runs.bytes(), Relaxed);
             self.runs.store(Arc::new(runs));
         }
+    }
+
+    /// Has everything up to `through` looked for in the backend, which has it.
+    pub(crate) fn begin_after(&self, through: Version) {
+        let _ordering = self.ordering.lock();
+        let mut runs = Runs::clone(&self.runs.load());
+        runs.floor = runs.floor.max(through);
+        self.runs.store(Arc::new(runs));
+        self.evicted_through.fetch_max(through, AcqRel);
     }
 
     /// Forgets the order of what the backend has.

@@ -1,7 +1,8 @@
 //! A backend that checks what it is given, and fails when it is told to.
 
 use crate::backend::{
-    Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
+    Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row,
+    RowRef, Run,
 };
 use crate::{Error, KeyRange, Order, Result, Version};
 use parking_lot::Mutex;
@@ -161,6 +162,43 @@ impl Backend for TestBackend {
     fn newest_changes(&self, _after: Version, _visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()> {
         Ok(())
     }
+
+    fn rows(
+        &self,
+        cursor: &mut MovingCursor,
+        _through: Version,
+        _pick: &dyn Fn(&[u8]) -> bool,
+        _limit: PageLimit,
+        page: &mut Page,
+    ) -> Result<()> {
+        page.clear();
+        cursor.finished = true;
+        Ok(())
+    }
+
+    fn changed(
+        &self,
+        cursor: &mut MovingCursor,
+        _through: Version,
+        _pick: &dyn Fn(&[u8]) -> bool,
+        _most: usize,
+        found: &mut Vec<(Version, Vec<u8>)>,
+    ) -> Result<()> {
+        found.clear();
+        cursor.finished = true;
+        Ok(())
+    }
+
+    fn bring_in(&self, _run: &dyn Run, _through: Version, _epoch: u64) -> Result<Applied> {
+        Ok(Applied::default())
+    }
+
+    fn forget_changes(&self, cursor: &mut MovingCursor, _pick: &dyn Fn(&[u8]) -> bool, _epoch: u64) -> Result<u64> {
+        cursor.finished = true;
+        Ok(0)
+    }
+
+    fn expect_strays(&self, _through: Version) {}
 
     fn verify(
         &self,

@@ -80,6 +80,7 @@ const HOLDS = {
   reorg_window: hold => `the newest ${count(hold.blocks)} blocks`,
   newest: () => "the newest state",
   rollback: hold => `a rollback to ${count(hold.to)}`,
+  rebalance: () => "a rebalancing",
 };
 
 function showPruning({ prune, prune_micros }, end) {

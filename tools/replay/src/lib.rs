@@ -25,6 +25,7 @@ mod fork;
 mod genesis;
 mod header;
 mod invalid;
+mod mover;
 mod receipt;
 mod replay;
 mod report;

@@ -22,6 +22,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// Stores are flushed after so many blocks, over and over. Without it they are flushed when they are opened again.
     pub flush_every: Option<NonZero<usize>>,
+    /// Slots move from shard to shard, and shards come and go, while the chains are executed and examined.
+    pub rebalance: bool,
     /// Cases at a time.
     pub threads: NonZero<usize>,
 }
@@ -31,6 +33,7 @@ impl Default for Options {
         Self {
             shards: 8,
             flush_every: None,
+            rebalance: false,
             dir: None,
             threads: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
         }
@@ -142,7 +145,7 @@ fn play(
     stores: &Stores,
     on_done: &mut dyn FnMut(&Job<'_>, Outcome, usize),
 ) -> Result<(), Error> {
-    let store = StoreOptions { shards: options.shards, flush_every: options.flush_every };
+    let store = StoreOptions { shards: options.shards, flush_every: options.flush_every, rebalance: options.rebalance };
     let next = AtomicUsize::new(0);
     let (sender, outcomes) = mpsc::channel();
     std::thread::scope(|scope| {

@@ -79,17 +79,21 @@ pub struct Counts {
     pub reorganisations: u64,
     /// State roots computed over a snapshot of the store and found equal to the header's.
     pub state_roots_verified: u64,
+    /// Slots sent from shard to shard meanwhile.
+    pub slots_moved: u64,
 }
 
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
-        let Self { cases, blocks, blocks_executed, blocks_refused, reorganisations, state_roots_verified } = other;
+        let Self { cases, blocks, blocks_executed, blocks_refused, reorganisations, state_roots_verified, slots_moved } =
+            other;
         self.cases += cases;
         self.blocks += blocks;
         self.blocks_executed += blocks_executed;
         self.blocks_refused += blocks_refused;
         self.reorganisations += reorganisations;
         self.state_roots_verified += state_roots_verified;
+        self.slots_moved += slots_moved;
     }
 }
 

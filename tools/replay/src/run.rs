@@ -8,6 +8,7 @@ use crate::fork::Network;
 use crate::genesis::genesis_batch;
 use crate::header::Header;
 use crate::invalid::InvalidBlock;
+use crate::mover::Mover;
 use crate::report::{BlockId, Counts, Failure};
 use crate::state::{ROUTING_KEY_LEN, StateError};
 use crate::verify::{Expected, verify};
@@ -48,6 +49,7 @@ impl From<Failure> for Stop {
 pub(crate) struct StoreOptions {
     pub(crate) shards: usize,
     pub(crate) flush_every: Option<NonZero<usize>>,
+    pub(crate) rebalance: bool,
 }
 
 /// Runs a case on a new store in `dir`.
@@ -62,8 +64,10 @@ pub(crate) fn run_case(case: &Case, options: StoreOptions, dir: &Path) -> Outcom
 }
 
 fn try_run(case: &Case, options: StoreOptions, dir: &Path, outcome: &mut Outcome) -> Result<(), Stop> {
-    let db = open(dir, options)?;
-    let headers = play(case, db.clone(), outcome)?;
+    let db = open(dir, options, true)?;
+    let mut mover = options.rebalance.then(|| Mover::new(db.clone()));
+    let headers = play(case, db.clone(), mover.as_mut(), outcome)?;
+    outcome.counts.slots_moved = mover.map_or(0, |mover| mover.slots);
     let expected = Expected {
         headers: &headers,
         head: case.last_block_hash.0,
@@ -72,17 +76,19 @@ fn try_run(case: &Case, options: StoreOptions, dir: &Path, outcome: &mut Outcome
     };
     examine(&db, &expected, outcome)?;
     db.close()?;
-    let reopened = open(dir, options)?;
+    let reopened = open(dir, options, false)?;
     examine(&reopened, &expected, outcome)?;
     Ok(reopened.close()?)
 }
 
 /// Opens a store that lives for a moment and holds next to nothing. It is flushed when it is opened again, and now and then
 /// before if so wished: snapshots and rollbacks cut through memory and files alike then.
-fn open(dir: &Path, options: StoreOptions) -> shingle::Result<Database> {
+fn open(dir: &Path, options: StoreOptions, new: bool) -> shingle::Result<Database> {
     const LOG_SEGMENT_BYTES: u64 = 1 << 20;
-    Database::builder(dir)
-        .shards(options.shards)
+    let builder = Database::builder(dir);
+    // It may have another number of them since.
+    let builder = if new { builder.shards(options.shards) } else { builder };
+    builder
         .routing_key(RoutingKey::Prefix(ROUTING_KEY_LEN))
         .with_log_segment_bytes(LOG_SEGMENT_BYTES)
         .with_blocks_per_flush(options.flush_every.map_or(0, |blocks| blocks.get() as u64))
@@ -98,14 +104,17 @@ fn examine(db: &Database, expected: &Expected<'_>, outcome: &mut Outcome) -> Res
 }
 
 /// Plays the blocks onto the store: the headers of the chain that it ends with.
-fn play(case: &Case, db: Database, outcome: &mut Outcome) -> Result<Vec<Header>, Stop> {
+fn play(case: &Case, db: Database, mut mover: Option<&mut Mover>, outcome: &mut Outcome) -> Result<Vec<Header>, Stop> {
     let genesis = case.genesis().map_err(|error| failure("genesis block", "a block", error))?;
     let id = block_id(&genesis);
     let network =
         Network::parse(&case.network).ok_or_else(|| failure("network", "one that is known", &case.network))?;
     let batch = genesis_batch(&case.pre, &genesis);
     let mut chain = Chain::start(db, network, genesis, batch).map_err(|error| stop(error, Some(id)))?;
-    let played = case.blocks.iter().try_for_each(|block| import(&mut chain, block, outcome));
+    let played = case.blocks.iter().try_for_each(|block| {
+        mover.as_mut().map_or(Ok(()), |mover| mover.go_on())?;
+        import(&mut chain, block, outcome)
+    });
     let tally = chain.tally();
     outcome.counts.blocks_executed = tally.blocks_executed;
     outcome.counts.reorganisations = tally.reorganisations;

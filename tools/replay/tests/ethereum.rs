@@ -1,6 +1,6 @@
 //! Ethereum's own test chains, where they are.
 
-use shingle_replay::{Options, run};
+use shingle_replay::{Options, Report, run};
 use std::num::NonZero;
 use std::path::PathBuf;
 
@@ -20,9 +20,26 @@ fn every_chain_ends_where_ethereum_says_and_every_height_stays_what_it_was() -> 
         return Ok(());
     };
     let options = Options { shards: 4, flush_every: NonZero::new(4), ..Options::default() };
-    let report = run(&[chains], &options, &mut |_| ())?;
-    let failures = report.failures().map(|(file, failure)| format!("{}: {failure}", file.path.display()));
-    assert_eq!(failures.collect::<Vec<_>>(), Vec::<String>::new());
+    let report = succeeds(chains, &options)?;
     assert!(report.totals.counts.reorganisations > 0, "some of the chains change branches");
     Ok(())
+}
+
+#[test]
+fn the_chains_end_there_too_while_slots_move_and_shards_come_and_go() -> TestResult {
+    let Some(chains) = chains() else {
+        eprintln!("skipped: Ethereum's test chains are not here");
+        return Ok(());
+    };
+    let options = Options { shards: 3, flush_every: NonZero::new(4), rebalance: true, ..Options::default() };
+    let report = succeeds(chains, &options)?;
+    assert!(report.totals.counts.slots_moved > report.totals.counts.cases, "each chain has some on their way");
+    Ok(())
+}
+
+fn succeeds(chains: PathBuf, options: &Options) -> Result<Report, Box<dyn std::error::Error>> {
+    let report = run(&[chains], options, &mut |_| ())?;
+    let failures = report.failures().map(|(file, failure)| format!("{}: {failure}", file.path.display()));
+    assert_eq!(failures.collect::<Vec<_>>(), Vec::<String>::new());
+    Ok(report)
 }

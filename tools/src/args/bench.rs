@@ -4,7 +4,7 @@ use super::curve::CurveArgs;
 use super::load::{DurabilityArg, PaceArgs, ResultsArgs, parse_rate};
 use super::number::{number, size};
 use super::workloads::{ColdArgs, HistoryArgs, HotArgs, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs};
-use super::{BenchCheckpointArgs, NoStore};
+use super::{BenchCheckpointArgs, BenchRebalanceArgs, NoStore};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::ops::RangeInclusive;
@@ -63,6 +63,8 @@ pub(crate) enum Workload {
     Curve(CurveArgs),
     /// Commits while checkpoints are made, against commits without: the longest pause counts.
     Checkpoint(BenchCheckpointArgs),
+    /// Commits and reads while shards are added and removed, and every key compared afterwards.
+    Rebalance(BenchRebalanceArgs),
 }
 
 /// A store to measure beside Shingle.

@@ -2,11 +2,13 @@
 
 mod bench;
 mod bench_checkpoint;
+mod bench_rebalance;
 mod checkpoint;
 mod curve;
 mod demo;
 mod load;
 mod number;
+mod rebalance;
 mod remote;
 mod repair;
 mod store;
@@ -14,6 +16,7 @@ mod workloads;
 
 pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
 pub(crate) use bench_checkpoint::BenchCheckpointArgs;
+pub(crate) use bench_rebalance::BenchRebalanceArgs;
 pub(crate) use checkpoint::{
     CheckpointAction, CheckpointArgs, CreateArgs, DeleteCheckpointArgs, DirArgs, ExportArgs, ImportArgs, ListArgs,
     NamedArgs, RestoreArgs,
@@ -21,6 +24,10 @@ pub(crate) use checkpoint::{
 pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
 pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
+pub(crate) use rebalance::{
+    MovingArgs, RebalanceAction, RebalanceArgs, RebalanceStatusArgs, ReshardArgs, ResumeArgs, ShardsArgs, SlotFigure,
+    SlotsArgs, WantedArgs,
+};
 pub(crate) use remote::{DirNodeArgs, FlushArgs, NodeArgs, ServeArgs, TokenArgs};
 pub(crate) use repair::RepairArgs;
 pub(crate) use store::{
@@ -93,6 +100,14 @@ pub(crate) enum Command {
     Repair(RepairArgs),
     /// Remove old versions for good, and give their space back.
     Prune(PruneArgs),
+    /// Even out the shards, or change their number, by moving slots.
+    Rebalance(RebalanceArgs),
+    /// Move slots that you name to another shard.
+    Reshard(ReshardArgs),
+    /// Show what each shard carries: slots, keys, bytes, reads and writes.
+    Shards(ShardsArgs),
+    /// Show what each slot carries, as a map.
+    Slots(SlotsArgs),
     /// Measure, alone or against other stores in the same run.
     Bench(BenchArgs),
 }

@@ -73,6 +73,10 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "BLOCKS", allow_negative_numbers = true, value_parser = number("a number of blocks", 1..=u64::MAX))]
     pub(crate) flush_every: Option<u64>,
 
+    /// Move slots from shard to shard, and add and remove shards, while the chains are executed.
+    #[arg(long)]
+    pub(crate) rebalance: bool,
+
     /// Chains at a time. [default: one for each core]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
     pub(crate) threads: Option<u64>,

@@ -1,25 +1,18 @@
 //! How much checkpoints hold up commits: blocks, one after the other, with and without checkpoints beside them.
 
+use super::block_stream::Blocks;
 use super::keys::KeySpace;
 use super::scratch::Scratch;
-use crate::args::{BenchCheckpointArgs, BenchOptions};
+use crate::args::BenchCheckpointArgs;
 use crate::interrupt::Interrupt;
 use crate::latency::Latencies;
 use crate::output::Output;
 use crate::{progress, units};
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 use serde::Serialize;
-use shingle::{Batch, Block, Config, Database};
+use shingle::{Config, Database};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Far larger than the blocks in which a store compresses.
-const POOL_BYTES: usize = 256 << 10;
-
-/// Updates of one batch while the store is loaded.
-const LOAD_UPDATES: u64 = 10_000;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -82,7 +75,7 @@ pub(super) fn run(args: &BenchCheckpointArgs, out: &mut Output) -> anyhow::Resul
         .config(config)
         .open()?;
     let space = KeySpace::new(options);
-    let mut blocks = Blocks { db: &db, space: &space, values: Values::new(options), height: 0, updates: args.updates };
+    let mut blocks = Blocks::new(&db, &space, options, args.updates);
     let bar = progress::bar("loading", options.keys);
     blocks.load(|keys| bar.inc(keys))?;
     bar.finish_and_clear();
@@ -91,12 +84,12 @@ pub(super) fn run(args: &BenchCheckpointArgs, out: &mut Output) -> anyhow::Resul
     let bar = progress::bar("measuring", 2 * options.rounds);
     let mut checkpoint_bytes = 0;
     for _ in 0..options.rounds {
-        blocks.commit_for(Duration::from_secs(args.seconds), &mut without)?;
+        commit_for(&mut blocks, Duration::from_secs(args.seconds), &mut without)?;
         bar.inc(1);
         let done = AtomicBool::new(false);
         let made = thread::scope(|scope| {
             let checkpoints = scope.spawn(|| make_checkpoints(&db, &done));
-            let committed = blocks.commit_for(Duration::from_secs(args.seconds), &mut with);
+            let committed = commit_for(&mut blocks, Duration::from_secs(args.seconds), &mut with);
             done.store(true, Ordering::Relaxed);
             let made = checkpoints.join().expect("nothing in it panics");
             committed.and(made)
@@ -125,69 +118,15 @@ fn make_checkpoints(db: &Database, done: &AtomicBool) -> anyhow::Result<Vec<(Dur
     Ok(made)
 }
 
-struct Blocks<'a> {
-    db: &'a Database,
-    space: &'a KeySpace,
-    values: Values,
-    height: u64,
-    updates: u64,
-}
-
-/// Pieces of random bytes, which no compression makes smaller.
-struct Values {
-    pool: Vec<u8>,
-    bytes: usize,
-}
-
-impl Values {
-    fn new(options: &BenchOptions) -> Self {
-        let bytes = options.value_bytes as usize;
-        let mut pool = vec![0; POOL_BYTES + bytes];
-        SmallRng::seed_from_u64(options.seed).fill(pool.as_mut_slice());
-        Values { pool, bytes }
+fn commit_for(blocks: &mut Blocks<'_>, time: Duration, measured: &mut Measured) -> anyhow::Result<()> {
+    let mut choices = blocks.choices();
+    let began = Instant::now();
+    while began.elapsed() < time {
+        let took = blocks.commit(&mut choices)?;
+        measured.commits.record(took);
+        measured.longest = measured.longest.max(took);
     }
-
-    fn at(&self, number: u64) -> &[u8] {
-        let start = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % POOL_BYTES;
-        &self.pool[start..start + self.bytes]
-    }
-}
-
-impl Blocks<'_> {
-    fn load(&mut self, mut done: impl FnMut(u64)) -> anyhow::Result<()> {
-        let mut choices = self.space.choices(0);
-        let mut first = 0;
-        while first < self.space.keys {
-            let last = (first + LOAD_UPDATES).min(self.space.keys);
-            let mut batch = Batch::new();
-            for number in first..last {
-                batch.put(choices.key(number), self.values.at(number));
-            }
-            self.db.commit(batch)?;
-            done(last - first);
-            first = last;
-        }
-        Ok(())
-    }
-
-    fn commit_for(&mut self, time: Duration, measured: &mut Measured) -> anyhow::Result<()> {
-        let mut choices = self.space.choices(self.height + 1);
-        let began = Instant::now();
-        while began.elapsed() < time {
-            self.height += 1;
-            let mut batch = Batch::new();
-            for _ in 0..self.updates {
-                let number = choices.number();
-                batch.put(choices.key(number), self.values.at(number ^ self.height));
-            }
-            let submitted = Instant::now();
-            self.db.commit_block(Block { height: self.height, timestamp_ms: self.height }, batch)?;
-            let took = submitted.elapsed();
-            measured.commits.record(took);
-            measured.longest = measured.longest.max(took);
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 impl Report<'_> {

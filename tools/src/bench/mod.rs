@@ -4,6 +4,7 @@
 //! Plan (blocks, reads, ycsb-a …)  ×  Contender (shingle, rocksdb …)  →  Round: a value for each Figure, and traces  →  Report
 //! ```
 
+mod block_stream;
 mod blocks;
 mod checkpoint;
 mod clients;
@@ -21,6 +22,7 @@ mod page_cache;
 #[cfg(feature = "peers")]
 mod peers;
 mod reads;
+mod rebalance;
 mod recorder;
 mod recovery;
 mod report;
@@ -55,6 +57,9 @@ pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
     if let Workload::Checkpoint(args) = &args.workload {
         return checkpoint::run(args, out);
     }
+    if let Workload::Rebalance(args) = &args.workload {
+        return rebalance::run(args, out);
+    }
     if let Workload::Curve(args) = &args.workload {
         return curve::run(args, out);
     }
@@ -73,7 +78,7 @@ fn plan(workload: &Workload) -> anyhow::Result<(Box<dyn Plan + '_>, &BenchOption
         Workload::Blocks(args) => (Box::new(blocks::Blocks::new(args)), &args.options),
         Workload::Transfers(args) => (Box::new(transfers::Transfers::new(args)), &args.options),
         Workload::Reads(args) => (Box::new(reads::Reads::new(args)), &args.options),
-        Workload::Checkpoint(_) => bail!("it is measured by itself"),
+        Workload::Checkpoint(_) | Workload::Rebalance(_) => bail!("it is measured by itself"),
         Workload::Curve(_) => bail!("a curve is made of other workloads"),
         Workload::Hot(args) => (Box::new(transfers::Transfers::hot(args)), &args.options),
         Workload::History(args) => (Box::new(history::History::new(args)), &args.options),

@@ -75,6 +75,7 @@ pub(super) fn reason(hold: PruneHold) -> String {
         PruneHold::ReorgWindow { blocks } => {
             format!("the newest {} stay for rollbacks (reorg_window_blocks)", units::counted(blocks, "block"))
         }
+        PruneHold::Rebalance => "a rebalancing is under way".to_owned(),
         PruneHold::Newest => "the newest state always stays".to_owned(),
         PruneHold::Rollback { to } => format!("a rollback to version {to} is on its way"),
     }

@@ -15,6 +15,7 @@ pub(crate) fn run(args: &ReplayArgs, out: &mut Output) -> anyhow::Result<()> {
         shards: args.shards as usize,
         dir: args.keep.clone(),
         flush_every: positive(args.flush_every),
+        rebalance: args.rebalance,
         ..Options::default()
     };
     let options = Options { threads: positive(args.threads).unwrap_or(options.threads), ..options };
@@ -56,6 +57,9 @@ fn print_page(report: &Report, out: &mut Output) -> anyhow::Result<()> {
         report.shards,
         units::duration(Duration::from_millis(report.elapsed_ms.max(1)))
     ))?;
+    if report.totals.counts.slots_moved > 0 {
+        out.line(format_args!("{} moved meanwhile", units::counted(report.totals.counts.slots_moved, "slot")))?;
+    }
     for (file, failure) in report.failures() {
         out.line(format_args!("FAILED {}: {failure}", file.path.display()))?;
     }
@@ -63,7 +67,7 @@ fn print_page(report: &Report, out: &mut Output) -> anyhow::Result<()> {
 }
 
 fn row(name: String, counts: Counts, failures: u64) -> Vec<String> {
-    let Counts { cases, blocks, blocks_executed, blocks_refused, reorganisations, state_roots_verified } = counts;
+    let Counts { cases, blocks, blocks_executed, blocks_refused, reorganisations, state_roots_verified, .. } = counts;
     let numbers = [cases, blocks, blocks_executed, blocks_refused, reorganisations, state_roots_verified, failures];
     std::iter::once(name).chain(numbers.map(units::count)).collect()
 }

@@ -14,6 +14,7 @@ mod observability;
 mod page;
 mod prune;
 mod reading_and_writing;
+mod rebalance;
 mod refusals;
 mod serving;
 mod support;

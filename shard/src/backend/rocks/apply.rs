@@ -2,7 +2,7 @@
 
 use super::RocksBackend;
 use super::change_part::{PartBuilder, push_part_key};
-use super::changes::{VersionKeys, any_from, keys_of_version};
+use super::changes::{KeysByVersion, VersionKeys};
 use super::ingest::Ingestion;
 use super::layout::{CHANGES, VERSIONS};
 use super::meta::Witness;
@@ -17,7 +17,7 @@ pub(super) fn apply(backend: &RocksBackend, run: &dyn Run, through: Version, epo
     let mut applied = Applied::default();
 
     // 2. The changes, before the rows that they name: whatever row is on disk, a retraction finds it through them.
-    applied.bytes += write_changes(backend, run)?;
+    applied.bytes += write_changes(backend, run, through)?;
     failpoint!(backend, "flush::after_changes");
 
     // 3. The rows, all at once, before the mark that says they are there.
@@ -38,15 +38,17 @@ pub(super) fn apply(backend: &RocksBackend, run: &dyn Run, through: Version, epo
     Ok(applied)
 }
 
-/// Writes the run's changes; those of a version that has some on disk already are merged with them.
-fn write_changes(backend: &RocksBackend, run: &dyn Run) -> Result<u64> {
+/// Writes the run's changes, of which none is above `last`; those of a version that has some on disk already are merged with them.
+pub(super) fn write_changes(backend: &RocksBackend, run: &dyn Run, last: Version) -> Result<u64> {
     let mut changes = run.changes().peekable();
     let Some(&(first, _)) = changes.peek() else { return Ok(0) };
     let mut ingestion = Ingestion::new(backend, CHANGES);
-    if any_from(backend, first)? {
+    // Those that are on disk already, if the log is replayed or slots have come here.
+    let mut known = KeysByVersion::from(backend, first);
+    if known.next_version()?.is_some_and(|known| known <= last) {
         while let Some(&(version, _)) = changes.peek() {
             let keys = std::iter::from_fn(|| changes.next_if(|change| change.0 == version)).map(|(_, key)| key);
-            merge_version(version, keys, &keys_of_version(backend, version)?, &mut ingestion)?;
+            merge_version(version, keys, &known.of_version(version)?, &mut ingestion)?;
         }
     } else {
         let mut put = |key: &[u8], value: &[u8]| ingestion.put(key, value);

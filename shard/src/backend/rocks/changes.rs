@@ -83,6 +83,7 @@ fn push_row(
         _ if version > backend.meta.mark().min(backend.retracted_to.load(Ordering::Acquire)) => Ok(false),
         // The same in the midst of a pruning; whoever reads so far back learns from the floor that it is too late.
         _ if version <= backend.pruned_to.load(Ordering::Acquire) => Ok(false),
+        _ if version <= backend.strays_to.load(Ordering::Acquire) => Ok(false),
         _ => Err(backend.broken("row of a change: it is missing")),
     }
 }
@@ -96,29 +97,54 @@ pub(super) struct VersionKeys {
     pub(super) keys: Vec<Vec<u8>>,
 }
 
-/// Reads all keys of `version`.
-pub(super) fn keys_of_version(backend: &RocksBackend, version: Version) -> Result<VersionKeys> {
-    let mut found = VersionKeys::default();
-    let mut parts = backend.changes.lease();
-    parts.seek(|target| push_part_key(target, version, &[]));
-    while let Some((part_key, value)) = parts.entry()? {
-        let (part_version, first) = split_part_key(part_key).ok_or_else(|| backend.broken("part of changes"))?;
-        if part_version != version {
-            break;
-        }
-        found.parts.push(first.to_vec());
-        found.keys.push(first.to_vec());
-        for key in PartKeys::new(value) {
-            found.keys.push(key.ok_or_else(|| backend.broken("part of changes"))?.to_vec());
-        }
-        parts.next();
-    }
-    Ok(found)
+/// Parts that are stepped over before a seek skips the others.
+const STEPS_MAX: usize = 8;
+
+/// Reads the keys of versions that rise from call to call.
+pub(super) struct KeysByVersion<'a> {
+    backend: &'a RocksBackend,
+    parts: Lease<'a>,
 }
 
-/// Whether any version from `first` on has changes on disk.
-pub(super) fn any_from(backend: &RocksBackend, first: Version) -> Result<bool> {
-    let mut parts = backend.changes.lease();
-    parts.seek(|target| push_part_key(target, first, &[]));
-    Ok(parts.entry()?.is_some())
+impl<'a> KeysByVersion<'a> {
+    pub(super) fn from(backend: &'a RocksBackend, first: Version) -> Self {
+        let mut parts = backend.changes.lease();
+        parts.seek(|target| push_part_key(target, first, &[]));
+        KeysByVersion { backend, parts }
+    }
+
+    /// The version of the part at which it stands.
+    pub(super) fn next_version(&self) -> Result<Option<Version>> {
+        let Some((part_key, _)) = self.parts.entry()? else { return Ok(None) };
+        let (version, _) = split_part_key(part_key).ok_or_else(|| self.backend.broken("part of changes"))?;
+        Ok(Some(version))
+    }
+
+    /// All keys of `version`.
+    pub(super) fn of_version(&mut self, version: Version) -> Result<VersionKeys> {
+        let mut found = VersionKeys::default();
+        let mut steps = 0;
+        while self.next_version()?.is_some_and(|next| next < version) {
+            if steps == STEPS_MAX {
+                self.parts.seek(|target| push_part_key(target, version, &[]));
+                break;
+            }
+            steps += 1;
+            self.parts.next();
+        }
+        while let Some((part_key, value)) = self.parts.entry()? {
+            let broken = || self.backend.broken("part of changes");
+            let (part_version, first) = split_part_key(part_key).ok_or_else(broken)?;
+            if part_version != version {
+                break;
+            }
+            found.parts.push(first.to_vec());
+            found.keys.push(first.to_vec());
+            for key in PartKeys::new(value) {
+                found.keys.push(key.ok_or_else(broken)?.to_vec());
+            }
+            self.parts.next();
+        }
+        Ok(found)
+    }
 }

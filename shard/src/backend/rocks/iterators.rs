@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// Idle iterators that a pool keeps: about as many as threads read one shard at once.
 const IDLE_MAX: usize = 32;
 
+/// Reading ahead makes the disk read in long strokes.
+const READAHEAD_BYTES: usize = 2 << 20;
+
 /// What a pool's iterators are for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
@@ -21,6 +24,8 @@ pub(super) enum Purpose {
     PassingPoints,
     /// Walking over `versions` in order.
     Rows,
+    /// The same, over all of it: what it reads pushes nothing out of the cache.
+    PassingRows,
     /// Walking over `changes` in order.
     Changes,
 }
@@ -100,6 +105,12 @@ impl IteratorPool {
                 }
                 Purpose::Rows => {
                     options.set_total_order_seek(true);
+                    VERSIONS
+                }
+                Purpose::PassingRows => {
+                    options.set_total_order_seek(true);
+                    options.fill_cache(false);
+                    options.set_readahead_size(READAHEAD_BYTES);
                     VERSIONS
                 }
                 Purpose::Changes => CHANGES,

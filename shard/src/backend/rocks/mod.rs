@@ -25,6 +25,7 @@ mod iterators;
 mod layout;
 mod meta;
 mod metadata;
+mod moving;
 mod open;
 mod options;
 mod presence;
@@ -44,7 +45,8 @@ pub use options::{Compression, OptionError, RocksOptions};
 pub use shared::RocksShared;
 
 use crate::backend::{
-    Applied, Backend, BackendStats, ChangesFrom, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row, RowRef, Run,
+    Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row,
+    RowRef, Run,
 };
 use crate::{Error, KeyRange, Order, Result, Version};
 use iterators::IteratorPool;
@@ -56,7 +58,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One RocksDB instance below one shard.
 pub struct RocksBackend {
@@ -69,10 +71,13 @@ pub struct RocksBackend {
     retracted_to: AtomicU64,
     /// The highest floor to which anything was pruned since opening: rows up to there may be gone before their changes.
     pruned_to: AtomicU64,
+    /// Versions up to it may have changes without rows: slots are on their way.
+    strays_to: AtomicU64,
     reclaim: reclaim::Reclaim,
     points: IteratorPool,
     passing: IteratorPool,
     rows: IteratorPool,
+    passing_rows: IteratorPool,
     changes: IteratorPool,
     /// What RocksDB counts up whenever the files that a new iterator would see change, as last looked at.
     super_versions: AtomicU64,
@@ -152,7 +157,7 @@ impl RocksBackend {
 
     /// No read that begins from now on sees less than what is on disk now.
     fn renew_iterators(&self) {
-        for pool in [&self.points, &self.passing, &self.rows, &self.changes] {
+        for pool in [&self.points, &self.passing, &self.rows, &self.passing_rows, &self.changes] {
             pool.renew();
         }
     }
@@ -213,6 +218,40 @@ impl Backend for RocksBackend {
 
     fn newest_changes(&self, after: Version, visit: &mut dyn FnMut(Version, &[u8]) -> ControlFlow<()>) -> Result<()> {
         prune::newest_changes(self, after, visit)
+    }
+
+    fn rows(
+        &self,
+        cursor: &mut MovingCursor,
+        through: Version,
+        pick: &dyn Fn(&[u8]) -> bool,
+        limit: PageLimit,
+        page: &mut Page,
+    ) -> Result<()> {
+        moving::rows(self, cursor, through, pick, limit, page)
+    }
+
+    fn changed(
+        &self,
+        cursor: &mut MovingCursor,
+        through: Version,
+        pick: &dyn Fn(&[u8]) -> bool,
+        most: usize,
+        found: &mut Vec<(Version, Vec<u8>)>,
+    ) -> Result<()> {
+        moving::changed(self, cursor, through, pick, most, found)
+    }
+
+    fn bring_in(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied> {
+        moving::bring_in(self, run, through, epoch)
+    }
+
+    fn forget_changes(&self, cursor: &mut MovingCursor, pick: &dyn Fn(&[u8]) -> bool, epoch: u64) -> Result<u64> {
+        moving::forget_changes(self, cursor, pick, epoch)
+    }
+
+    fn expect_strays(&self, through: Version) {
+        self.strays_to.store(through, Ordering::Release);
     }
 
     fn verify(

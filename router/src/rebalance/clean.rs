@@ -1,0 +1,92 @@
+//! Cleaning: rows of slots that live elsewhere are removed.
+
+use super::status::RebalancePhase;
+use super::{Interrupted, differing};
+use crate::core::Core;
+use crate::slot::SlotMap;
+use shingle_shard::Shard;
+use shingle_shard::backend::{MovingCursor, Page, PageLimit, PruneSlice};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Rows of one slice: some tens of milliseconds, for which a flush or a rollback waits.
+const SLICE: PageLimit = PageLimit { rows: 1 << 16, bytes: 8 << 20 };
+
+/// How often it is looked whether somebody still reads by an older topology.
+const LOOK: Duration = Duration::from_millis(5);
+
+impl Core {
+    /// Waits until nobody reads by an older topology than that of now.
+    pub(super) fn wait_for_older_readers(&self) -> Result<(), Interrupted> {
+        while self.shards.held_before() > 0 {
+            self.rebalancer.rest(LOOK)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what lies where `other` puts it and does not belong there. Shards from `shards_after` on are removed whole, later.
+    ///
+    /// 1. Nobody reads there any more.
+    /// 2. What was written there is flushed, so that replaying the log brings nothing back, and gone from memory, where it would hide what may come back
+    ///    with a later rebalancing.
+    /// 3. The rows go before the changes that name them: after a crash they are found again, and a rollback finds whatever is left.
+    pub(super) fn clean(&self, other: &SlotMap, shards_after: usize) -> Result<(), Interrupted> {
+        let unread = self.rebalancer.state.lock().unread;
+        if !unread {
+            self.rebalancer.note(|figures| figures.phase = RebalancePhase::WaitingForReaders);
+            self.wait_for_older_readers()?;
+        }
+        self.rebalancer.note(|figures| figures.phase = RebalancePhase::Cleaning);
+        fail::fail_point!("move::before_cleaning");
+        let topology = self.shards.keep();
+        self.wait_for_numbered();
+        self.health.check()?;
+        let through = *self.boundary.lock();
+        self.flush_all()?;
+        let left: BTreeSet<usize> = differing(&topology.map, other).map(|(_, _, there)| there).collect();
+        for shard in topology.all().iter().filter(|shard| left.contains(&shard.number())) {
+            if shard.number() < shards_after {
+                {
+                    let _no_rollback = self.flusher.exclude();
+                    shard.settle(through);
+                }
+                let number = shard.number();
+                self.clean_shard(shard, &|key| !topology.lives_on(key, number))?;
+            }
+        }
+        for shard in topology.all().iter().filter(|shard| shard.number() < shards_after) {
+            shard.no_more_strays();
+        }
+        Ok(())
+    }
+
+    fn clean_shard(&self, shard: &Shard, stray: &dyn Fn(&[u8]) -> bool) -> Result<(), Interrupted> {
+        let (mut cursor, mut page, mut slice) = (MovingCursor::default(), Page::default(), PruneSlice::default());
+        while !cursor.finished {
+            self.rebalancer.check_going()?;
+            let _alone = self.flusher.exclude();
+            self.health.check()?;
+            shard.backend().rows(&mut cursor, u64::MAX, stray, SLICE, &mut page)?;
+            slice.clear();
+            slice
+                .rows
+                .extend((0..page.len()).filter_map(|row| page.get(row)).map(|row| (row.key.to_vec(), row.version)));
+            if !slice.rows.is_empty() {
+                shard.prune(&slice, self.epoch())?;
+            }
+            let gone = slice.rows.len() as u64;
+            self.rebalancer.note(|figures| figures.rows_removed += gone);
+            fail::fail_point!("move::after_cleaned_rows");
+        }
+        let mut cursor = MovingCursor::default();
+        while !cursor.finished {
+            self.rebalancer.check_going()?;
+            let _alone = self.flusher.exclude();
+            self.health.check()?;
+            shard.forget_changes(&mut cursor, stray, self.epoch())?;
+            fail::fail_point!("move::after_cleaned_changes");
+        }
+        shard.backend().reclaim()?;
+        Ok(())
+    }
+}

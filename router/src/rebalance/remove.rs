@@ -1,0 +1,45 @@
+//! Emptied shards are closed, and their directories removed.
+
+use super::begin::remove_dirs;
+use super::status::RebalancePhase;
+use super::{Interrupted, Unfinished};
+use crate::core::Core;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+impl Core {
+    /// Takes the shards from `shards_after` on out of the store. The manifest forgets them before their directories go.
+    pub(super) fn drop_shards(&self, shards_after: usize) -> Result<(), Interrupted> {
+        let _no_checkpoint = self.checkpoints.exclude();
+        let _no_pruning = self.pruner.exclude();
+        let _no_flush = self.flusher.exclude();
+        let topology = self.shards.keep();
+        let mut dirs = Vec::new();
+        if let Some(disk) = &self.disk {
+            dirs = disk.manifest.lock().shards[shards_after..].to_vec();
+            let unfinished = Unfinished::Removing { dirs: dirs.clone() };
+            disk.change_manifest(|manifest| {
+                manifest.shards.truncate(shards_after);
+                manifest.rebalance = Some(unfinished);
+            })?;
+        }
+        fail::fail_point!("move::after_forgetting_shards");
+        let shards = topology.all()[..shards_after].iter().map(Arc::clone).collect();
+        self.replace_topology(shards, topology.map.clone(), None);
+        self.rebalancer.state.lock().unfinished = Some(Unfinished::Removing { dirs });
+        Ok(())
+    }
+
+    /// Removes the directories of shards that the manifest has forgotten, once nobody can read in them any more.
+    pub(super) fn remove_dropped(&self, dirs: &[PathBuf]) -> Result<(), Interrupted> {
+        self.rebalancer.note(|figures| figures.phase = RebalancePhase::WaitingForReaders);
+        self.wait_for_older_readers()?;
+        self.rebalancer.note(|figures| figures.phase = RebalancePhase::Removing);
+        fail::fail_point!("move::before_removing");
+        if let Some(disk) = &self.disk {
+            remove_dirs(&disk.dir, dirs)?;
+        }
+        fail::fail_point!("move::after_removing");
+        Ok(())
+    }
+}
