@@ -95,6 +95,15 @@ fn spread(db: &Database, shards: usize, rng: &mut SmallRng) -> Plan {
     Plan { moves, shards_after: shards, new_dirs: Vec::new() }
 }
 
+/// Whatever happens, the threads end.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn load(db: &Database, rebalances: u64) {
     fill(db);
     let (stop, raised) = (&AtomicBool::new(false), &AtomicU64::new(0));
@@ -149,6 +158,7 @@ fn load(db: &Database, rebalances: u64) {
                 after = follow(db, after, &mut state);
             }
         });
+        let _stop = StopAtEnd(stop);
         let mut rng = SmallRng::seed_from_u64(7);
         for round in 0..rebalances {
             let shards = [8, 4, 3, 6, 1, 4][round as usize % 6];
@@ -160,7 +170,6 @@ fn load(db: &Database, rebalances: u64) {
                 db.flush().expect("a sound store");
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     let sum: u64 = (0..COUNTERS).map(|n| number(&db.get(counter(n)).expect("sound").expect("present"))).sum();
     assert_eq!(sum, raised.load(Ordering::Relaxed), "a rise was lost, or counted twice");

@@ -33,7 +33,9 @@ pub(crate) use unfinished::{Unfinished, differing};
 use crate::slot::SlotMap;
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use shingle_shard::Shard;
 use status::Figures;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The rebalancing under way, if there is one.
@@ -60,6 +62,8 @@ struct State {
     finished: u64,
     given_up: u64,
     bytes_per_sec: Option<u64>,
+    /// Emptied shards that are out of the store already, until nobody reads by an older topology.
+    dropped: Vec<Arc<Shard>>,
     /// Why the thread does not go on.
     failure: Option<Error>,
     give_up: bool,
