@@ -11,7 +11,7 @@ mod repair;
 mod store;
 mod workloads;
 
-pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
+pub(crate) use bench::{Asked, BenchArgs, BenchOptions, Peer, Workload};
 pub(crate) use bench_checkpoint::BenchCheckpointArgs;
 pub(crate) use checkpoint::{
     CheckpointAction, CheckpointArgs, CreateArgs, DeleteCheckpointArgs, DirArgs, ExportArgs, ImportArgs, ListArgs,
@@ -19,14 +19,15 @@ pub(crate) use checkpoint::{
 };
 pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
-pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
+pub(crate) use load::{ClientsArgs, DurabilityArg, PaceArgs, ReadersArgs, ResultsArgs};
 pub(crate) use repair::RepairArgs;
 pub(crate) use store::{
     AtArgs, DeleteArgs, GetArgs, KeepArgs, NoStore, PruneArgs, PutArgs, ReplayArgs, RollbackArgs, ScanArgs, StatusArgs,
     StoreArgs, VerifyArgs,
 };
 pub(crate) use workloads::{
-    ColdArgs, HistoryArgs, HotArgs, KeyDistribution, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs, YcsbWorkload,
+    BlocksArgs, HistoryArgs, HotArgs, KeyDistribution, MixgraphArgs, PruneBenchArgs, ReadsArgs, RecoveryArgs,
+    ScanBenchArgs, YcsbArgs, YcsbWorkload,
 };
 
 use clap::{Parser, Subcommand};

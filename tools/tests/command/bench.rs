@@ -89,3 +89,17 @@ fn checkpoint() {
         assert!(is_positive(&report[phase]["longest_ms"]) && is_positive(&report[phase]["commits"]), "{report}");
     }
 }
+
+#[test]
+fn prune() {
+    let place = Place::new();
+    let small = ["bench", "prune", "--rounds", "2", "--keys", "2000", "--versions", "20", "--shards", "3"];
+    let report = place.json(&[&small[..], &["--json"]].concat());
+    for figure in ["prune_to_full_read", "prune_s", "full_read_s"] {
+        assert!(is_positive(&report["stores"][0]["median"][figure]), "{report}");
+    }
+    let refused = place.fails(2, &[&small[..], &["--against", "rocksdb"]].concat());
+    assert!(refused.contains("--against"), "{refused}");
+    let refused = place.fails(2, &["bench", "prune", "--rounds", "1000", "--keys", "2000"]);
+    assert!(refused.contains("superseded"), "{refused}");
+}
