@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rayon::prelude::*;
-use shingle_shard::{Memory, Version};
+use shingle_shard::{Memory, Shard, Version};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -78,6 +78,18 @@ enum Plan {
     All,
     Largest,
 }
+
+/// How much of the processor a flush takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// Somebody waits for it.
+    Awaited,
+    /// Half of the cores are left to commits, while there is memory.
+    Unhurried,
+}
+
+/// From this part of the memory budget on, one in so many, what is not flushed makes every flush hurry.
+const HURRY_PART: u64 = 2;
 
 impl Flusher {
     pub(crate) fn new() -> Self {
@@ -192,7 +204,7 @@ impl Flusher {
             let outcome = match plan {
                 Plan::Nothing => Ok(None),
                 _ if core.compaction_lags() => Err(None),
-                Plan::All => core.flush_shards(|_| true).map(Some).map_err(Some),
+                Plan::All => core.flush_shards(|_| true, Haste::Unhurried).map(Some).map_err(Some),
                 Plan::Largest => core.flush_largest().map(Some).map_err(Some),
             };
             let mut state = flusher.state.lock();
@@ -267,12 +279,12 @@ impl Core {
         let topology = self.shards.keep();
         let largest = topology.all().iter().max_by_key(|shard| shard.memory().unflushed_bytes);
         let number = largest.map(|shard| shard.number());
-        self.flush_shards(|shard| Some(shard) == number)
+        self.flush_shards(|shard| Some(shard) == number, Haste::Unhurried)
     }
 
     /// Flushes every shard, whatever it holds.
     pub(crate) fn flush_all(&self) -> Result<Flushed> {
-        self.flush_shards(|_| true)
+        self.flush_shards(|_| true, Haste::Awaited)
     }
 
     /// 1. The memtables are sealed between two versions, so that each file holds whole versions.
@@ -281,7 +293,7 @@ impl Core {
     ///    has not synced, the index must not have.
     /// 4. The shards write their files and their marks.
     /// 5. Log segments that no shard needs any more are released.
-    fn flush_shards(&self, chosen: impl Fn(usize) -> bool + Sync) -> Result<Flushed> {
+    fn flush_shards(&self, chosen: impl Fn(usize) -> bool + Sync, haste: Haste) -> Result<Flushed> {
         let _one_at_a_time = self.flusher.exclude();
         self.health.check()?;
         let begun = Instant::now();
@@ -306,7 +318,12 @@ impl Core {
             // A commit waits for it: no work for threads that let others go first.
             [shard] if self.admission.anyone_waits() => vec![shard.flush(through, self.epoch())],
             shards => {
-                self.workers.upkeep.run(|| shards.par_iter().map(|shard| shard.flush(through, self.epoch())).collect())
+                // Each thread has shards that it flushes one after the other.
+                let each = shards.len().div_ceil(self.flush_threads(haste)).max(1);
+                let flush = |shard: &&Shard| shard.flush(through, self.epoch());
+                self.workers
+                    .upkeep
+                    .run(|| shards.par_chunks(each).flat_map_iter(|some| some.iter().map(flush)).collect())
             }
         };
         self.evict();
@@ -336,6 +353,13 @@ impl Core {
             last_version: everywhere,
         };
         Ok(sum)
+    }
+
+    pub(crate) fn flush_threads(&self, haste: Haste) -> usize {
+        let hurries = haste == Haste::Awaited
+            || self.admission.anyone_waits()
+            || self.memory().unflushed_bytes > self.options.memory_budget_bytes / HURRY_PART;
+        if hurries { self.shards.all().len() } else { self.workers.unhurried }
     }
 
     /// A version is applied a moment before it is published, and its block is in the index only then.

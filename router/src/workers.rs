@@ -17,6 +17,8 @@ pub(crate) struct Workers {
     pub(crate) read: Pool,
     /// What reads or writes whole shards: flushes, verifications, rollbacks, recovery.
     pub(crate) upkeep: Pool,
+    /// How many threads of `upkeep` leave enough of the processor to commits.
+    pub(crate) unhurried: usize,
     /// Prunings. Where the processor is short, they yield to everything else.
     pub(crate) prune: Pool,
 }
@@ -29,6 +31,7 @@ impl Workers {
             apply: Pool::new("shingle-applier", (cores.min(shards) - 1).max(1), Rank::Awaited)?,
             read: Pool::new("shingle-reader", cores, Rank::Awaited)?,
             upkeep: Pool::new("shingle-upkeep", cores.min(shards), Rank::Background)?,
+            unhurried: (cores / 2).clamp(1, shards),
             prune: Pool::new("shingle-pruner", (cores / 2).clamp(1, shards), Rank::Background)?,
         })
     }

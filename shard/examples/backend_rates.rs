@@ -7,6 +7,9 @@
 //! thread, which other processes disturb less than elapsed time.
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
+mod keys;
+
+use keys::{key, mix};
 use shingle_shard::backend::{
     Backend, ChangesFrom, Identity, Page, PageLimit, RocksBackend, RocksOptions, RocksShared, RowRef, Run,
 };
@@ -18,20 +21,6 @@ const ROWS_PER_RUN: u64 = 400_000;
 const VERSIONS_PER_RUN: u64 = 100;
 const READS: u64 = 200_000;
 const VALUE: [u8; 100] = [0x5a; 100];
-
-fn mix(mut n: u64) -> u64 {
-    n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    n ^ (n >> 31)
-}
-
-fn key(n: u64) -> [u8; 32] {
-    let mut key = [0; 32];
-    for (i, part) in key.chunks_exact_mut(8).enumerate() {
-        part.copy_from_slice(&mix(n * 4 + i as u64 + 1).to_be_bytes());
-    }
-    key
-}
 
 struct SortedRun {
     rows: Vec<([u8; 32], Version)>,

@@ -2,6 +2,9 @@
 
 #![expect(clippy::print_stdout, reason = "figures for people")]
 
+mod keys;
+
+use keys::{key, mix};
 use shingle_shard::backend::{
     Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row,
     RowRef, Run,
@@ -106,21 +109,6 @@ impl Backend for Nothing {
     fn pressure(&self) -> Pressure {
         Pressure::default()
     }
-}
-
-fn mix(n: u64) -> u64 {
-    let z = (n.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// A key of 32 bytes.
-fn key(number: u64) -> [u8; 32] {
-    let mut key = [0; 32];
-    for (word, bytes) in (0..).zip(key.chunks_exact_mut(8)) {
-        bytes.copy_from_slice(&mix(number * 4 + word).to_be_bytes());
-    }
-    key
 }
 
 fn report(what: &str, count: u64, started: Instant) {

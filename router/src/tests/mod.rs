@@ -3,6 +3,7 @@
 mod abandoned;
 mod bounds;
 mod failed_sync;
+mod haste;
 mod reserve;
 mod rollback;
 mod sync;

@@ -1,9 +1,11 @@
 //! Arguments of `shingle bench`.
 
 use super::curve::CurveArgs;
-use super::load::{DurabilityArg, PaceArgs, ResultsArgs, parse_rate};
+use super::load::{ClientsArgs, DurabilityArg, ReadersArgs, ResultsArgs};
 use super::number::{number, size};
-use super::workloads::{ColdArgs, HistoryArgs, HotArgs, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs};
+use super::workloads::{
+    BlocksArgs, HistoryArgs, HotArgs, MixgraphArgs, PruneBenchArgs, ReadsArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs,
+};
 use super::{BenchCheckpointArgs, BenchRebalanceArgs, NoStore};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -30,41 +32,50 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Workload {
     /// Blocks of updates to random keys, each block durable before the next.
-    Blocks(BlocksArgs),
+    Blocks(Asked<BlocksArgs>),
     /// Durable serializable transactions: each reads two keys and writes both.
-    Transfers(TransfersArgs),
+    #[command(mut_arg("threads", |arg| arg.default_value("8")), after_help = "\
+Examples:
+  shingle bench transfers --against rocksdb --threads 8
+  shingle bench transfers --threads 2 --in-flight 4096")]
+    Transfers(Asked<ClientsArgs>),
     /// Point reads: of keys that are there, of keys that are not, and at an old height.
-    Reads(ReadsArgs),
+    Reads(Asked<ReadsArgs>),
     /// Point reads at random heights of a history, each answer checked against it.
-    History(HistoryArgs),
+    History(Asked<HistoryArgs>),
     /// Scans in key order: of ranges, and of everything.
-    Scan(ScanBenchArgs),
+    Scan(Asked<ScanBenchArgs>),
     /// Point reads of a store that was just opened and is larger than its cache: from disk, then from the page cache.
-    Cold(ColdArgs),
+    #[command(mut_arg("threads", |arg| arg.default_value("2")), mut_arg("keys", |arg| arg.default_value("20000000")),
+    mut_arg("cache", |arg| arg.default_value("256MiB")),
+    after_help = "Example:\n  shingle bench cold --against rocksdb --keys 20000000 --cache 256MiB --rounds 3")]
+    Cold(Asked<ReadersArgs>),
     /// The time to open a store whose process was killed with a long log.
-    Recovery(RecoveryArgs),
+    Recovery(Asked<RecoveryArgs>),
     /// YCSB A: half reads, half updates, Zipf.
-    YcsbA(YcsbArgs),
+    YcsbA(Asked<YcsbArgs>),
     /// YCSB B: 95 % reads, 5 % updates, Zipf.
-    YcsbB(YcsbArgs),
+    YcsbB(Asked<YcsbArgs>),
     /// YCSB C: reads, Zipf.
-    YcsbC(YcsbArgs),
+    YcsbC(Asked<YcsbArgs>),
     /// YCSB D: 95 % reads of the latest, 5 % inserts.
-    YcsbD(YcsbArgs),
+    YcsbD(Asked<YcsbArgs>),
     /// YCSB E: 95 % short scans, 5 % inserts, Zipf.
-    YcsbE(YcsbArgs),
+    YcsbE(Asked<YcsbArgs>),
     /// YCSB F: half reads, half read-modify-write transactions, Zipf.
-    YcsbF(YcsbArgs),
+    YcsbF(Asked<YcsbArgs>),
     /// Facebook's social graph as modelled in FAST'20: 83 % gets, 14 % puts, 3 % seeks, small values, hot key ranges.
-    Mixgraph(MixgraphArgs),
+    Mixgraph(Asked<MixgraphArgs>),
     /// Transactions of which most are between five keys: how much is lost to conflicts.
-    Hot(HotArgs),
+    Hot(Asked<HotArgs>),
     /// How the figures grow: with shards, keys, sizes of values, or depth of history. One command for a curve.
     Curve(CurveArgs),
     /// Commits while checkpoints are made, against commits without: the longest pause counts.
     Checkpoint(BenchCheckpointArgs),
     /// Commits and reads while shards are added and removed, and every key compared afterwards.
     Rebalance(BenchRebalanceArgs),
+    /// Removing one per cent of all versions, against reading every one of them.
+    Prune(Asked<PruneBenchArgs>),
 }
 
 /// A store to measure beside Shingle.
@@ -90,6 +101,18 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
+    /// Whether it can be read at an old height.
+    pub(crate) fn keeps_versions(self) -> bool {
+        match self {
+            Peer::RocksdbVersioned => true,
+            #[cfg(feature = "peers")]
+            Peer::Surrealkv => true,
+            #[cfg(feature = "peers")]
+            Peer::Fjall | Peer::Redb | Peer::Lmdb => false,
+            Peer::Rocksdb => false,
+        }
+    }
+
     /// As it is called on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
@@ -99,6 +122,19 @@ impl Peer {
 /// The bounds of `rocksdb.block_cache_size`, and four times those of `rocksdb.write_buffer_size`.
 const CACHE: RangeInclusive<u64> = 1 << 20..=16 << 40;
 const MEMTABLES: RangeInclusive<u64> = 256 << 10..=64 << 30;
+
+/// What is asked of a workload: its own arguments, and those that all have.
+#[derive(Args, Clone, Debug, Serialize)]
+pub(crate) struct Asked<W: Args> {
+    // Before the workload's own, which may change their defaults.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) options: BenchOptions,
+
+    #[command(flatten, next_help_heading = None::<&'static str>)]
+    #[serde(flatten)]
+    pub(crate) own: W,
+}
 
 /// What all workloads share.
 #[derive(Args, Clone, Debug, Serialize)]
@@ -163,74 +199,4 @@ pub(crate) struct BenchOptions {
     #[command(flatten)]
     #[serde(skip)]
     pub(crate) results: ResultsArgs,
-}
-
-#[derive(Args, Clone, Debug, Serialize)]
-#[command(after_help = "Example:\n  shingle bench blocks --against rocksdb --rounds 3 --blocks 300")]
-pub(crate) struct BlocksArgs {
-    /// Blocks of one round.
-    #[arg(long, default_value_t = 300, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of blocks", 1..=u64::MAX))]
-    pub(crate) blocks: u64,
-
-    /// Updates in one block.
-    #[arg(long, default_value_t = 10_000, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of updates", 1..=1_000_000))]
-    pub(crate) updates: u64,
-
-    /// Offer updates at this rate, in whole blocks; latency counts from when each block was due.
-    #[arg(long, value_name = "N/s", value_parser = parse_rate)]
-    pub(crate) rate: Option<f64>,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) options: BenchOptions,
-}
-
-#[derive(Args, Debug, Serialize)]
-#[command(after_help = "\
-Examples:
-  shingle bench transfers --against rocksdb --threads 8
-  shingle bench transfers --threads 2 --in-flight 4096")]
-pub(crate) struct TransfersArgs {
-    /// Client threads.
-    #[arg(long, default_value_t = 8, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
-    pub(crate) threads: u64,
-
-    /// Commits that each thread keeps under way; 1 waits for each. RocksDB has no such thing and always waits.
-    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of commits", 1..=1_000_000))]
-    pub(crate) in_flight: u64,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) pace: PaceArgs,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) options: BenchOptions,
-}
-
-#[derive(Args, Clone, Debug, Serialize)]
-#[command(
-    mut_arg("seconds", |arg| arg.default_value("3")),
-    after_help = "Example:\n  shingle bench reads --against rocksdb --threads 2"
-)]
-pub(crate) struct ReadsArgs {
-    /// Threads that read keys that are there, and keys that are not.
-    #[arg(long, default_value_t = 2, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
-    pub(crate) threads: u64,
-
-    /// Threads that read at an old height.
-    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
-    pub(crate) old_threads: u64,
-
-    /// How often every key is written again, on average, after the height at which old reads look.
-    #[arg(long, default_value_t = 3, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of times", 0..=1000))]
-    pub(crate) overwrites: u64,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) pace: PaceArgs,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) options: BenchOptions,
 }

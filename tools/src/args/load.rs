@@ -32,6 +32,18 @@ pub(crate) struct ClientsArgs {
     pub(crate) pace: PaceArgs,
 }
 
+/// The clients of a workload that only reads.
+#[derive(Args, Clone, Debug, Serialize)]
+pub(crate) struct ReadersArgs {
+    /// Threads that read.
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
+    pub(crate) threads: u64,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) pace: PaceArgs,
+}
+
 /// How long clients work, and how fast they ask.
 #[derive(Args, Clone, Debug, Serialize)]
 pub(crate) struct PaceArgs {

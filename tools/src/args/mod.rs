@@ -14,7 +14,7 @@ mod repair;
 mod store;
 mod workloads;
 
-pub(crate) use bench::{BenchArgs, BenchOptions, BlocksArgs, Peer, ReadsArgs, TransfersArgs, Workload};
+pub(crate) use bench::{Asked, BenchArgs, BenchOptions, Peer, Workload};
 pub(crate) use bench_checkpoint::BenchCheckpointArgs;
 pub(crate) use bench_rebalance::BenchRebalanceArgs;
 pub(crate) use checkpoint::{
@@ -23,7 +23,7 @@ pub(crate) use checkpoint::{
 };
 pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
-pub(crate) use load::{DurabilityArg, PaceArgs, ResultsArgs};
+pub(crate) use load::{ClientsArgs, DurabilityArg, PaceArgs, ReadersArgs, ResultsArgs};
 pub(crate) use rebalance::{
     MovingArgs, RebalanceAction, RebalanceArgs, RebalanceStatusArgs, ReshardArgs, ResumeArgs, ShardsArgs, SlotFigure,
     SlotsArgs, WantedArgs,
@@ -35,7 +35,8 @@ pub(crate) use store::{
     StoreArgs, VerifyArgs,
 };
 pub(crate) use workloads::{
-    ColdArgs, HistoryArgs, HotArgs, KeyDistribution, MixgraphArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs, YcsbWorkload,
+    BlocksArgs, HistoryArgs, HotArgs, KeyDistribution, MixgraphArgs, PruneBenchArgs, ReadsArgs, RecoveryArgs,
+    ScanBenchArgs, YcsbArgs, YcsbWorkload,
 };
 
 use clap::{Parser, Subcommand};

@@ -1,13 +1,45 @@
-//! Arguments of the workloads that are driven by clients, one struct each.
+//! What each workload of `shingle bench` asks for itself. What all have is [`BenchOptions`](super::bench::BenchOptions).
 
-use super::bench::BenchOptions;
-use super::load::{ClientsArgs, PaceArgs};
+use super::load::{ClientsArgs, ReadersArgs, parse_rate};
 use super::number::{number, size};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 /// Bytes that stay in a log: up to what the largest memtables hold.
 const LOG: std::ops::RangeInclusive<u64> = 1 << 20..=8 << 30;
+
+#[derive(Args, Clone, Debug, Serialize)]
+#[command(after_help = "Example:\n  shingle bench blocks --against rocksdb --rounds 3 --blocks 300")]
+pub(crate) struct BlocksArgs {
+    /// Blocks of one round.
+    #[arg(long, default_value_t = 300, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of blocks", 1..=u64::MAX))]
+    pub(crate) blocks: u64,
+
+    /// Updates in one block.
+    #[arg(long, default_value_t = 10_000, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of updates", 1..=1_000_000))]
+    pub(crate) updates: u64,
+
+    /// Offer updates at this rate, in whole blocks; latency counts from when each block was due.
+    #[arg(long, value_name = "N/s", value_parser = parse_rate)]
+    pub(crate) rate: Option<f64>,
+}
+
+#[derive(Args, Clone, Debug, Serialize)]
+#[command(mut_arg("threads", |arg| arg.default_value("2").help("Threads that read keys that are there, and keys that are not")), mut_arg("seconds", |arg| arg.default_value("3")),
+    after_help = "Example:\n  shingle bench reads --against rocksdb --threads 2")]
+pub(crate) struct ReadsArgs {
+    /// Threads that read at an old height.
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
+    pub(crate) old_threads: u64,
+
+    /// How often every key is written again, on average, after the height at which old reads look.
+    #[arg(long, default_value_t = 3, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of times", 0..=1000))]
+    pub(crate) overwrites: u64,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) readers: ReadersArgs,
+}
 
 #[derive(Args, Clone, Debug, Serialize)]
 #[command(after_help = "\
@@ -19,64 +51,26 @@ pub(crate) struct HistoryArgs {
     #[arg(long, default_value_t = 10, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of versions", 1..=10_000))]
     pub(crate) versions: u64,
 
-    /// Threads that read.
-    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
-    pub(crate) threads: u64,
-
     #[command(flatten)]
     #[serde(flatten)]
-    pub(crate) pace: PaceArgs,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) options: BenchOptions,
+    pub(crate) readers: ReadersArgs,
 }
 
 #[derive(Args, Clone, Debug, Serialize)]
-#[command(after_help = "Example:\n  shingle bench scan --against rocksdb --length 100")]
+#[command(mut_arg("threads", |arg| arg.help("Threads that scan ranges. The full scan is one thread's")), after_help = "Example:\n  shingle bench scan --against rocksdb --length 100")]
 pub(crate) struct ScanBenchArgs {
     /// Keys of one range.
     #[arg(long, default_value_t = 100, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of keys", 1..=1_000_000))]
     pub(crate) length: u64,
 
-    /// Threads that scan ranges. The full scan is one thread's.
-    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
-    pub(crate) threads: u64,
-
     #[command(flatten)]
     #[serde(flatten)]
-    pub(crate) pace: PaceArgs,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) options: BenchOptions,
+    pub(crate) readers: ReadersArgs,
 }
 
 #[derive(Args, Clone, Debug, Serialize)]
-#[command(
-    mut_arg("keys", |arg| arg.default_value("20000000")),
-    mut_arg("cache", |arg| arg.default_value("256MiB")),
-    after_help = "Example:\n  shingle bench cold --against rocksdb --keys 20000000 --cache 256MiB --rounds 3"
-)]
-pub(crate) struct ColdArgs {
-    /// Threads that read.
-    #[arg(long, default_value_t = 2, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
-    pub(crate) threads: u64,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) pace: PaceArgs,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) options: BenchOptions,
-}
-
-#[derive(Args, Clone, Debug, Serialize)]
-#[command(
-    mut_arg("keys", |arg| arg.default_value("100000")),
-    after_help = "Example:\n  shingle bench recovery --against rocksdb --log 1GiB"
-)]
+#[command(mut_arg("keys", |arg| arg.default_value("100000")),
+    after_help = "Example:\n  shingle bench recovery --against rocksdb --log 1GiB")]
 pub(crate) struct RecoveryArgs {
     /// Keys and values that are committed, and not yet flushed, when the process is killed.
     #[arg(long, default_value = "1GiB", value_name = "BYTES", allow_negative_numbers = true, value_parser = size(LOG))]
@@ -91,20 +85,14 @@ pub(crate) struct RecoveryArgs {
     /// Updates in one block.
     #[arg(long, default_value_t = 10_000, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of updates", 1..=1_000_000))]
     pub(crate) updates: u64,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) options: BenchOptions,
 }
 
 #[derive(Args, Clone, Debug, Serialize)]
-#[command(
-    mut_arg("value_bytes", |arg| arg.default_value("1000")),
+#[command(mut_arg("value_bytes", |arg| arg.default_value("1000")),
     after_help = "\
 Examples:
   shingle bench ycsb-a --against rocksdb --threads 8
-  shingle bench ycsb-b --rate 20k/s --html ycsb-b.html"
-)]
+  shingle bench ycsb-b --rate 20k/s --html ycsb-b.html")]
 pub(crate) struct YcsbArgs {
     /// How uneven requests are: key number r of the most wanted is asked for in proportion to 1/r^THETA.
     #[arg(long, default_value_t = 0.99, value_name = "THETA", value_parser = parse_theta)]
@@ -113,10 +101,17 @@ pub(crate) struct YcsbArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) clients: ClientsArgs,
+}
 
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) options: BenchOptions,
+#[derive(Args, Clone, Debug, Serialize)]
+#[command(
+    mut_arg("keys", |arg| arg.default_value("300000")),
+    after_help = "Example:\n  shingle bench prune --keys 1000000 --versions 10"
+)]
+pub(crate) struct PruneBenchArgs {
+    /// Versions of every key.
+    #[arg(long, default_value_t = 10, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of versions", 2..=10_000))]
+    pub(crate) versions: u64,
 }
 
 /// A core workload of YCSB.
@@ -131,13 +126,11 @@ pub(crate) enum YcsbWorkload {
 }
 
 #[derive(Args, Clone, Debug, Serialize)]
-#[command(
-    mut_arg("key_bytes", |arg| arg.default_value("48")),
+#[command(mut_arg("key_bytes", |arg| arg.default_value("48")),
     mut_arg("keys", |arg| arg.default_value("5000000")),
     mut_arg("value_bytes", |arg| arg.default_value("1024")
         .help("Bytes of the longest value; the mean is some 35, whatever this is")),
-    after_help = "Example:\n  shingle bench mixgraph --against rocksdb --threads 4"
-)]
+    after_help = "Example:\n  shingle bench mixgraph --against rocksdb --threads 4")]
 pub(crate) struct MixgraphArgs {
     /// How keys of one key range are chosen.
     #[arg(long, value_enum, default_value_t = KeyDistribution::Power)]
@@ -146,10 +139,6 @@ pub(crate) struct MixgraphArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) clients: ClientsArgs,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) options: BenchOptions,
 }
 
 /// How the keys of one range are chosen.
@@ -163,10 +152,8 @@ pub(crate) enum KeyDistribution {
 }
 
 #[derive(Args, Clone, Debug, Serialize)]
-#[command(
-    mut_arg("threads", |arg| arg.default_value("8")),
-    after_help = "Example:\n  shingle bench hot --against rocksdb --threads 8"
-)]
+#[command(mut_arg("threads", |arg| arg.default_value("8")),
+    after_help = "Example:\n  shingle bench hot --against rocksdb --threads 8")]
 pub(crate) struct HotArgs {
     /// Keys that are hot.
     #[arg(long, default_value_t = 5, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of keys", 2..=1_000_000))]
@@ -179,10 +166,6 @@ pub(crate) struct HotArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) clients: ClientsArgs,
-
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) options: BenchOptions,
 }
 
 fn parse_theta(given: &str) -> Result<f64, String> {

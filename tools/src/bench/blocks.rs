@@ -7,11 +7,11 @@ use super::figure::{Figure, Round, Unit};
 use super::keys::KeySpace;
 use super::measure::Meter;
 use super::recorder::Recorder;
-use super::workload::{Plan, load, loaded_height, loaded_sum, sum};
-use crate::args::BlocksArgs;
+use super::workload::{Plan, loaded_height, loaded_sum, sum};
+use crate::args::{BenchOptions, BlocksArgs};
+use crate::units;
 use anyhow::ensure;
 use indicatif::ProgressBar;
-use serde_json::Value;
 use std::time::{Duration, Instant};
 
 pub(crate) struct Blocks<'a> {
@@ -20,8 +20,8 @@ pub(crate) struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    pub(crate) fn new(args: &'a BlocksArgs) -> Self {
-        Blocks { args, space: KeySpace::new(&args.options) }
+    pub(crate) fn new(args: &'a BlocksArgs, options: &BenchOptions) -> Self {
+        Blocks { args, space: KeySpace::new(options) }
     }
 }
 
@@ -47,23 +47,19 @@ impl Plan for Blocks<'_> {
         FIGURES
     }
 
-    fn arguments(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(self.args)
+    fn space(&self) -> &KeySpace {
+        &self.space
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![
-            ("blocks per round", self.args.blocks.to_string()),
-            ("updates per block", self.args.updates.to_string()),
+            ("blocks per round", units::count(self.args.blocks)),
+            ("updates per block", units::count(self.args.updates)),
             ("blocks", "each is committed before the next begins".to_owned()),
             ("checked", "every key is there once, with its own value".to_owned()),
         ];
-        settings.extend(self.args.rate.map(|rate| ("due", format!("{rate} updates/s"))));
+        settings.extend(self.args.rate.map(|rate| super::workload::due(rate, "updates")));
         settings
-    }
-
-    fn prepare(&self, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<()> {
-        load(&self.space, contender.store()?, bar)
     }
 
     fn round(&self, number: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Round> {
@@ -98,7 +94,7 @@ impl Plan for Blocks<'_> {
             due += interval.unwrap_or_default();
             bar.set_position(height - first_height + 1);
             let so_far = recorder.trace.operations as f64 / begun.elapsed().as_secs_f64();
-            bar.set_message(format!("{what}, {}/s", crate::units::rate(so_far)));
+            bar.set_message(format!("{what}, {}/s", units::rate(so_far)));
         }
         let burst = begun.elapsed();
         let settled = store.settle()?.saturating_duration_since(begun).max(burst);

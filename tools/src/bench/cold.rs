@@ -3,37 +3,36 @@
 //! A block that the store's cache lacks comes from the page cache or from the disk, and the two differ by an order of magnitude. So each
 //! round measures both: right after the system was made to forget the store's files, and after they were read through.
 
-use super::clients::{Driven, Work, drive};
+use super::clients::{Driven, drive};
 use super::contender::Contender;
 use super::driven::percentiles_us;
 use super::figure::{Figure, Round, Unit};
-use super::keys::{Choices, KeySpace};
+use super::keys::KeySpace;
 use super::page_cache;
-use super::recorder::Recorder;
-use super::store::{Found, Reader};
+use super::reading::{Reads, read_own_value};
 use super::workload::{Plan, load};
-use crate::args::ColdArgs;
+use crate::args::{BenchOptions, ReadersArgs};
 use crate::units;
-use anyhow::ensure;
 use indicatif::ProgressBar;
-use serde_json::Value;
 use std::time::Instant;
 
 pub(crate) struct Cold<'a> {
-    args: &'a ColdArgs,
+    args: &'a ReadersArgs,
+    cache_bytes: u64,
     space: KeySpace,
 }
 
 impl<'a> Cold<'a> {
-    pub(crate) fn new(args: &'a ColdArgs) -> Self {
-        Cold { args, space: KeySpace::new(&args.options) }
+    pub(crate) fn new(args: &'a ReadersArgs, options: &BenchOptions) -> Self {
+        Cold { args, cache_bytes: options.cache, space: KeySpace::new(options) }
     }
 
     fn read(&self, stream: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Driven> {
         let store = contender.store()?;
         drive(self.args.threads, &self.args.pace, bar, |thread| {
-            let choices = self.space.choices(stream * self.args.threads + thread);
-            Ok(Box::new(Reading { reader: store.reader()?, choices, value_bytes: self.space.value_bytes() }))
+            let mut choices = self.space.choices(stream * self.args.threads + thread);
+            let mut reader = store.reader()?;
+            Ok(Box::new(Reads::each_timed(move || read_own_value(reader.as_mut(), &mut choices, &self.space))))
         })
     }
 }
@@ -60,15 +59,15 @@ impl Plan for Cold<'_> {
         FIGURES
     }
 
-    fn arguments(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(self.args)
+    fn space(&self) -> &KeySpace {
+        &self.space
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("threads", self.args.threads.to_string()),
             ("each measurement", format!("{} s", self.args.pace.seconds)),
-            ("store's own cache", format!("{}, empty at first", units::bytes(self.args.options.cache))),
+            ("store's own cache", format!("{}, empty at first", units::bytes(self.cache_bytes))),
             (
                 "page cache",
                 "the store's files are dropped from it before the first measurement, which then fills it; before the second they \
@@ -121,22 +120,5 @@ impl Plan for Cold<'_> {
             ("read, files in the page cache", from_pages.recorder.trace),
         ];
         Ok(Round { values, traces })
-    }
-}
-
-struct Reading<'a> {
-    reader: Box<dyn Reader + 'a>,
-    choices: Choices<'a>,
-    value_bytes: usize,
-}
-
-impl Work for Reading<'_> {
-    fn step(&mut self, due: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
-        let number = self.choices.number();
-        let found = self.reader.get(self.choices.key(number))?;
-        recorder.done(due, 0);
-        let expected = Some(Found { value_bytes: self.value_bytes, stamp: number });
-        ensure!(found == expected, "a read gave {found:?} instead of {expected:?}");
-        Ok(())
     }
 }

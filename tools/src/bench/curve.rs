@@ -2,7 +2,9 @@
 
 use super::keys::{KeySpace, STAMP_BYTES};
 use super::report::{CurvePage, Report};
-use crate::args::{BenchOptions, BlocksArgs, CurveArgs, Dimension, HistoryArgs, PaceArgs, ReadsArgs, Workload};
+use crate::args::{
+    Asked, BenchOptions, BlocksArgs, CurveArgs, Dimension, HistoryArgs, PaceArgs, ReadersArgs, ReadsArgs, Workload,
+};
 use crate::output::Output;
 use crate::units;
 use anyhow::Context;
@@ -43,15 +45,16 @@ pub(super) struct Line {
 pub(super) fn run(args: &CurveArgs, out: &mut Output) -> anyhow::Result<()> {
     let scratch = super::Scratch::new(&args.options.scratch, args.options.keep)?;
     crate::interrupt::Interrupt::ends_at_once(scratch.remover())?;
-    let points = points(args);
+    let (points, dimension) = (points(args), args.dimension.title());
     let mut measured = Vec::new();
     for (number, point) in points.iter().enumerate() {
         let mut reports = Vec::new();
         for (place, workload) in point.workloads.iter().enumerate() {
-            eprintln!("shingle: point {} of {}: {}", number + 1, points.len(), point.label);
-            let (plan, options) = super::plan(workload)?;
+            let planned = super::plan(workload)?;
+            let what = planned.plan.name();
+            eprintln!("shingle: {dimension} {} ({} of {}): {what}", point.label, number + 1, points.len());
             let dir = scratch.path().join(format!("{number}-{place}"));
-            reports.push(super::measure(plan.as_ref(), options, &dir).with_context(|| point.label.clone())?);
+            reports.push(super::measure(&planned, &dir).with_context(|| point.label.clone())?);
             if !args.options.keep {
                 std::fs::remove_dir_all(&dir)?;
             }
@@ -61,6 +64,18 @@ pub(super) fn run(args: &CurveArgs, out: &mut Output) -> anyhow::Result<()> {
     let lines = lines(&measured);
     let labels: Vec<_> = points.iter().map(|point| point.label.clone()).collect();
     write(args, &labels, &lines, &measured, out)
+}
+
+impl Dimension {
+    /// As it stands in the results.
+    fn title(self) -> &'static str {
+        match self {
+            Dimension::Shards => "shards",
+            Dimension::Keys => "keys",
+            Dimension::Values => "value size",
+            Dimension::History => "versions of every key",
+        }
+    }
 }
 
 fn points(args: &CurveArgs) -> Vec<Point> {
@@ -98,12 +113,18 @@ fn point(args: &CurveArgs, value: u64) -> Point {
     let workloads = match args.dimension {
         Dimension::Shards | Dimension::Keys | Dimension::Values => {
             let updates = KeySpace::new(&options).keys_per_block();
-            let blocks = BlocksArgs { blocks: args.blocks, updates, rate: None, options: options.clone() };
-            let (threads, old_threads, overwrites) = (THREADS, 1, OVERWRITES);
-            let reads = ReadsArgs { threads, old_threads, overwrites, pace, options };
-            vec![Workload::Blocks(blocks), Workload::Reads(reads)]
+            let blocks = BlocksArgs { blocks: args.blocks, updates, rate: None };
+            let readers = ReadersArgs { threads: THREADS, pace };
+            let reads = ReadsArgs { old_threads: 1, overwrites: OVERWRITES, readers };
+            vec![
+                Workload::Blocks(Asked { options: options.clone(), own: blocks }),
+                Workload::Reads(Asked { options, own: reads }),
+            ]
         }
-        Dimension::History => vec![Workload::History(HistoryArgs { versions, threads: 1, pace, options })],
+        Dimension::History => {
+            let own = HistoryArgs { versions, readers: ReadersArgs { threads: 1, pace } };
+            vec![Workload::History(Asked { options, own })]
+        }
     };
     Point { label, workloads }
 }
@@ -134,12 +155,7 @@ fn write(
     out: &mut Output,
 ) -> anyhow::Result<()> {
     let BenchOptions { results, rounds, .. } = &args.options;
-    let dimension = match args.dimension {
-        Dimension::Shards => "shards",
-        Dimension::Keys => "keys",
-        Dimension::Values => "value size",
-        Dimension::History => "versions of every key",
-    };
+    let dimension = args.dimension.title();
     if let Some(path) = &results.csv {
         let mut rows = format!("figure,store,{dimension},value\n");
         for line in lines {

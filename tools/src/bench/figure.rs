@@ -49,6 +49,9 @@ impl Figure {
         use crate::units::{bytes, rate, significant};
         match self.unit {
             Unit::PerSecond => format!("{}/s", rate(value)),
+            Unit::Millis if value == 0.0 => "0 ms".to_owned(),
+            Unit::Micros if value == 0.0 => "0 µs".to_owned(),
+            Unit::Seconds if value == 0.0 => "0 s".to_owned(),
             Unit::Millis => time(value * 1e-3),
             Unit::Micros => time(value * 1e-6),
             Unit::Seconds => time(value),

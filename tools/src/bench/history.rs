@@ -3,21 +3,18 @@
 //! Version `p` of a key is written in pass `p`, and a pass writes the keys in the order of their numbers: what a key must hold at
 //! any height can be computed, and every answer is checked.
 
-use super::clients::{Work, drive};
+use super::clients::drive;
 use super::contender::Contender;
 use super::driven::{self, Written};
 use super::figure::{Figure, Round};
 use super::keys::{Choices, KeySpace};
-use super::reads::READS_PER_LOOK;
-use super::recorder::Recorder;
+use super::reading::Reads;
 use super::store::{Found, Reader, Store};
 use super::workload::{Plan, loaded_height};
-use crate::args::HistoryArgs;
+use crate::args::{BenchOptions, HistoryArgs, ReadersArgs};
 use anyhow::{bail, ensure};
 use indicatif::ProgressBar;
 use rand::Rng;
-use serde_json::Value;
-use std::time::Instant;
 
 /// Reads at one height before the next is chosen: opening a snapshot is not what is measured.
 const READS_PER_HEIGHT: u64 = 256;
@@ -28,8 +25,8 @@ pub(crate) struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    pub(crate) fn new(args: &'a HistoryArgs) -> Self {
-        History { args, space: KeySpace::new(&args.options) }
+    pub(crate) fn new(args: &'a HistoryArgs, options: &BenchOptions) -> Self {
+        History { args, space: KeySpace::new(options) }
     }
 
     fn blocks_per_pass(&self) -> u64 {
@@ -46,19 +43,19 @@ impl Plan for History<'_> {
         driven::FIGURES
     }
 
-    fn arguments(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(self.args)
+    fn space(&self) -> &KeySpace {
+        &self.space
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![
             ("versions of every key", self.args.versions.to_string()),
             ("heights", format!("a random one for every {READS_PER_HEIGHT} reads")),
-            ("threads", self.args.threads.to_string()),
-            ("round", format!("{} s", self.args.pace.seconds)),
+            ("threads", self.args.readers.threads.to_string()),
+            ("round", format!("{} s", self.args.readers.pace.seconds)),
             ("checked", "every value is the one that its key had at that height".to_owned()),
         ];
-        settings.extend(self.args.pace.rate.map(|rate| ("due", format!("{rate} reads/s"))));
+        settings.extend(self.args.readers.pace.due("reads"));
         settings
     }
 
@@ -80,18 +77,16 @@ impl Plan for History<'_> {
                 bar.set_position(height);
             }
         }
-        if store.reader_at(1)?.is_none() {
-            bail!("it keeps no older versions; rocksdb-versioned does");
-        }
         store.settle().map(drop)
     }
 
     fn round(&self, number: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Round> {
         let store = contender.store()?;
-        let untimed = if self.args.pace.rate.is_some() { 0 } else { READS_PER_LOOK - 1 };
-        let driven = drive(self.args.threads, &self.args.pace, bar, |thread| {
-            let choices = self.space.choices(number * self.args.threads + thread);
-            Ok(Box::new(Remembering { history: self, store, choices, at: None, untimed }))
+        let ReadersArgs { threads, pace } = &self.args.readers;
+        let driven = drive(*threads, pace, bar, |thread| {
+            let choices = self.space.choices(number * threads + thread);
+            let mut remembering = Remembering { history: self, store, choices, at: None };
+            Ok(Box::new(Reads::at(pace, move || remembering.read())))
         })?;
         Ok(driven::round("read", driven, Written::default()))
     }
@@ -103,7 +98,6 @@ struct Remembering<'a> {
     choices: Choices<'a>,
     /// The height, its reader, and how many reads it is still for.
     at: Option<(u64, Box<dyn Reader + 'a>, u64)>,
-    untimed: u64,
 }
 
 impl Remembering<'_> {
@@ -129,20 +123,6 @@ impl Remembering<'_> {
         let expected = Some(Found { value_bytes: self.history.space.value_bytes(), stamp });
         let found = reader.get(self.choices.key(number))?;
         ensure!(found == expected, "a read at height {height} gave {found:?} instead of {expected:?}");
-        Ok(())
-    }
-}
-
-impl Work for Remembering<'_> {
-    fn step(&mut self, mut due: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
-        if self.untimed > 0 {
-            for _ in 0..self.untimed {
-                self.read()?;
-            }
-            due = Instant::now();
-        }
-        self.read()?;
-        recorder.done(due, self.untimed);
         Ok(())
     }
 }

@@ -13,13 +13,12 @@ use super::keys::{Choices, KeySpace, STAMP_BYTES, mix};
 use super::recorder::Recorder;
 use super::store::{Client, Reader, stamp};
 use super::workload::{Plan, load_sized};
-use crate::args::{KeyDistribution, MixgraphArgs};
+use crate::args::{BenchOptions, KeyDistribution, MixgraphArgs};
 use anyhow::ensure;
 use indicatif::ProgressBar;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -57,9 +56,9 @@ pub(crate) struct Mixgraph<'a> {
 }
 
 impl<'a> Mixgraph<'a> {
-    pub(crate) fn new(args: &'a MixgraphArgs) -> Self {
+    pub(crate) fn new(args: &'a MixgraphArgs, options: &BenchOptions) -> Self {
         let share = |x: f64| KEYRANGE_A * (KEYRANGE_B * x).exp() + KEYRANGE_C * (KEYRANGE_D * x).exp();
-        let ranges = KEYRANGES.min(args.options.keys);
+        let ranges = KEYRANGES.min(options.keys);
         let mut shares: Vec<_> = (1..=ranges).map(|x| share(x as f64)).collect();
         shares.shuffle(&mut SmallRng::seed_from_u64(KEYRANGE_SEED));
         let mut sum = 0.0;
@@ -67,7 +66,7 @@ impl<'a> Mixgraph<'a> {
             sum += *share;
             *share = sum;
         }
-        Mixgraph { args, space: KeySpace::numbered(&args.options), shares }
+        Mixgraph { args, space: KeySpace::numbered(options), shares }
     }
 
     fn number(&self, rng: &mut SmallRng) -> u64 {
@@ -108,8 +107,8 @@ impl Plan for Mixgraph<'_> {
         driven::FIGURES
     }
 
-    fn arguments(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(self.args)
+    fn space(&self) -> &KeySpace {
+        &self.space
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
@@ -130,12 +129,10 @@ impl Plan for Mixgraph<'_> {
             ("within a range", within),
             ("value sizes", format!("Pareto, k {VALUE_K}, sigma {VALUE_SIGMA}, at most {}", self.space.value_bytes())),
             ("scan lengths", format!("Pareto, k {SCAN_K}, sigma {SCAN_SIGMA}, below {SCAN_KEYS_MAX}")),
-            ("threads", clients.threads.to_string()),
-            ("in flight per thread", clients.in_flight.to_string()),
-            ("round", format!("{} s", clients.pace.seconds)),
             ("checked", "every value that is read is its key's own, every seek begins where it must".to_owned()),
         ];
-        settings.extend(clients.pace.rate.map(|rate| ("due", format!("{rate} operations/s"))));
+        settings.extend(clients.settings());
+        settings.extend(clients.pace.due("operations"));
         settings
     }
 

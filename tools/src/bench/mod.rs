@@ -21,6 +21,8 @@ mod mixgraph;
 mod page_cache;
 #[cfg(feature = "peers")]
 mod peers;
+mod prune;
+mod reading;
 mod reads;
 mod rebalance;
 mod recorder;
@@ -36,7 +38,8 @@ mod workload;
 mod ycsb;
 mod zipf;
 
-use crate::args::{BenchArgs, BenchOptions, Workload, YcsbArgs, YcsbWorkload};
+use crate::args::{Asked, BenchArgs, BenchOptions, Peer, Workload, YcsbArgs, YcsbWorkload};
+use crate::failure::Usage;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::progress;
@@ -44,15 +47,17 @@ use anyhow::{Context, bail};
 use contender::Contender;
 use report::{Measured, Report};
 use scratch::Scratch;
+use serde::Serialize;
+use serde_json::Value;
 use std::path::Path;
 use workload::Plan;
 
 pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
     args.no_store.check("--scratch says where they are made")?;
-    if let Workload::Recovery(args) = &args.workload
-        && let Some(child) = &args.child
+    if let Workload::Recovery(asked) = &args.workload
+        && let Some(child) = &asked.own.child
     {
-        return recovery::run_child(args, child);
+        return recovery::run_child(asked, child);
     }
     if let Workload::Checkpoint(args) = &args.workload {
         return checkpoint::run(args, out);
@@ -60,47 +65,82 @@ pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
     if let Workload::Rebalance(args) = &args.workload {
         return rebalance::run(args, out);
     }
+    if let Workload::Prune(asked) = &args.workload {
+        return prune::run(asked, out);
+    }
     if let Workload::Curve(args) = &args.workload {
         return curve::run(args, out);
     }
-    let (plan, options) = plan(&args.workload)?;
-    let scratch = Scratch::new(&options.scratch, options.keep)?;
+    let planned = plan(&args.workload)?;
+    let scratch = Scratch::new(&planned.options.scratch, planned.options.keep)?;
     let remove = scratch.remover();
     Interrupt::ends_at_once(move || {
         recovery::end_child();
         remove();
     })?;
-    measure(plan.as_ref(), options, scratch.path())?.print(out)
+    measure(&planned, scratch.path())?.print(out)
 }
 
-fn plan(workload: &Workload) -> anyhow::Result<(Box<dyn Plan + '_>, &BenchOptions)> {
-    Ok(match workload {
-        Workload::Blocks(args) => (Box::new(blocks::Blocks::new(args)), &args.options),
-        Workload::Transfers(args) => (Box::new(transfers::Transfers::new(args)), &args.options),
-        Workload::Reads(args) => (Box::new(reads::Reads::new(args)), &args.options),
-        Workload::Checkpoint(_) | Workload::Rebalance(_) => bail!("it is measured by itself"),
+/// A workload, ready to run.
+struct Planned<'a> {
+    plan: Box<dyn Plan + 'a>,
+    options: &'a BenchOptions,
+    /// For scripts.
+    arguments: Value,
+}
+
+fn plan(workload: &Workload) -> anyhow::Result<Planned<'_>> {
+    match workload {
+        Workload::Blocks(asked) => planned(asked, blocks::Blocks::new),
+        Workload::Transfers(asked) => planned(asked, transfers::Transfers::new),
+        Workload::Reads(asked) => planned(asked, reads::Reads::new),
+        Workload::Checkpoint(_) | Workload::Prune(_) | Workload::Rebalance(_) => bail!("it is measured by itself"),
         Workload::Curve(_) => bail!("a curve is made of other workloads"),
-        Workload::Hot(args) => (Box::new(transfers::Transfers::hot(args)), &args.options),
-        Workload::History(args) => (Box::new(history::History::new(args)), &args.options),
-        Workload::Scan(args) => (Box::new(scans::Scans::new(args)), &args.options),
-        Workload::Cold(args) => (Box::new(cold::Cold::new(args)), &args.options),
-        Workload::Recovery(args) => (Box::new(recovery::Recovery::new(args)), &args.options),
-        Workload::YcsbA(args) => ycsb(YcsbWorkload::A, args),
-        Workload::YcsbB(args) => ycsb(YcsbWorkload::B, args),
-        Workload::YcsbC(args) => ycsb(YcsbWorkload::C, args),
-        Workload::YcsbD(args) => ycsb(YcsbWorkload::D, args),
-        Workload::YcsbE(args) => ycsb(YcsbWorkload::E, args),
-        Workload::YcsbF(args) => ycsb(YcsbWorkload::F, args),
-        Workload::Mixgraph(args) => (Box::new(mixgraph::Mixgraph::new(args)), &args.options),
-    })
+        Workload::Hot(asked) => planned(asked, transfers::Transfers::hot),
+        Workload::History(asked) => {
+            refuse_without_versions(&asked.options.against)?;
+            planned(asked, history::History::new)
+        }
+        Workload::Scan(asked) => planned(asked, scans::Scans::new),
+        Workload::Cold(asked) => planned(asked, cold::Cold::new),
+        Workload::Recovery(asked) => planned(asked, recovery::Recovery::new),
+        Workload::YcsbA(asked) => ycsb(YcsbWorkload::A, asked),
+        Workload::YcsbB(asked) => ycsb(YcsbWorkload::B, asked),
+        Workload::YcsbC(asked) => ycsb(YcsbWorkload::C, asked),
+        Workload::YcsbD(asked) => ycsb(YcsbWorkload::D, asked),
+        Workload::YcsbE(asked) => ycsb(YcsbWorkload::E, asked),
+        Workload::YcsbF(asked) => ycsb(YcsbWorkload::F, asked),
+        Workload::Mixgraph(asked) => planned(asked, mixgraph::Mixgraph::new),
+    }
 }
 
-fn ycsb(workload: YcsbWorkload, args: &YcsbArgs) -> (Box<dyn Plan + '_>, &BenchOptions) {
-    (Box::new(ycsb::Ycsb::new(workload, args)), &args.options)
+fn planned<'a, W: clap::Args + Serialize, P: Plan + 'a>(
+    asked: &'a Asked<W>,
+    plan: impl FnOnce(&'a W, &'a BenchOptions) -> P,
+) -> anyhow::Result<Planned<'a>> {
+    let Asked { options, own } = asked;
+    Ok(Planned { plan: Box::new(plan(own, options)), options, arguments: serde_json::to_value(asked)? })
+}
+
+fn ycsb(workload: YcsbWorkload, asked: &Asked<YcsbArgs>) -> anyhow::Result<Planned<'_>> {
+    planned(asked, |own, options| ycsb::Ycsb::new(workload, own, options))
+}
+
+/// A history is read at old heights.
+fn refuse_without_versions(against: &[Peer]) -> anyhow::Result<()> {
+    match against.iter().find(|peer| !peer.keeps_versions()) {
+        None => Ok(()),
+        Some(peer) => Err(Usage(format!(
+            "{} keeps no older versions, and a history is read at old heights; rocksdb-versioned keeps them",
+            peer.name()
+        ))
+        .into()),
+    }
 }
 
 /// Runs every round of every store.
-fn measure<'a>(plan: &dyn Plan, options: &'a BenchOptions, dir: &Path) -> anyhow::Result<Report<'a>> {
+fn measure<'a>(planned: &Planned<'a>, dir: &Path) -> anyhow::Result<Report<'a>> {
+    let Planned { plan, options, arguments } = planned;
     let mut contenders = Contender::all(options, plan.opening(), dir);
     for contender in &mut contenders {
         let bar = progress::bar("loading", options.keys).with_message(contender.name().to_owned());
@@ -123,6 +163,12 @@ fn measure<'a>(plan: &dyn Plan, options: &'a BenchOptions, dir: &Path) -> anyhow
         let configuration = contender.store()?.configuration();
         stores.push(Measured { name: contender.name().to_owned(), shards: contender.shards(), configuration, rounds });
     }
-    let arguments = plan.arguments()?;
-    Ok(Report { workload: plan.name(), arguments, settings: plan.settings(), figures: plan.figures(), stores, options })
+    Ok(Report {
+        workload: plan.name(),
+        arguments: arguments.clone(),
+        settings: plan.settings(),
+        figures: plan.figures(),
+        stores,
+        options,
+    })
 }

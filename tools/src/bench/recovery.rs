@@ -9,11 +9,10 @@ use super::keys::{Choices, KeySpace};
 use super::measure::Meter;
 use super::store::{Found, Store};
 use super::workload::{Plan, load, loaded_height};
-use crate::args::RecoveryArgs;
+use crate::args::{Asked, BenchOptions, RecoveryArgs};
 use crate::units;
 use anyhow::{Context, bail, ensure};
 use indicatif::ProgressBar;
-use serde_json::Value;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -32,8 +31,8 @@ pub(crate) struct Recovery<'a> {
 }
 
 impl<'a> Recovery<'a> {
-    pub(crate) fn new(args: &'a RecoveryArgs) -> Self {
-        Recovery { args, space: KeySpace::new(&args.options) }
+    pub(crate) fn new(args: &'a RecoveryArgs, options: &BenchOptions) -> Self {
+        Recovery { args, space: KeySpace::new(options) }
     }
 
     fn blocks(&self) -> u64 {
@@ -93,8 +92,8 @@ impl<'a> Recovery<'a> {
 }
 
 /// The child's part: `ROUND:PLACE:DIR` says which store it is, and where.
-pub(super) fn run_child(args: &RecoveryArgs, child: &str) -> anyhow::Result<()> {
-    let recovery = Recovery::new(args);
+pub(super) fn run_child(args: &Asked<RecoveryArgs>, child: &str) -> anyhow::Result<()> {
+    let recovery = Recovery::new(&args.own, &args.options);
     let mut parts = child.splitn(3, ':');
     let (Some(round), Some(place), Some(dir)) = (parts.next(), parts.next(), parts.next()) else {
         bail!("the benchmark's child was called with {child:?}");
@@ -166,14 +165,14 @@ impl Plan for Recovery<'_> {
         FIGURES
     }
 
-    fn arguments(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(self.args)
+    fn space(&self) -> &KeySpace {
+        &self.space
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("committed, not flushed", units::bytes(self.committed_bytes())),
-            ("updates per block", self.args.updates.to_string()),
+            ("updates per block", units::count(self.args.updates)),
             ("memtables of each store", "as large as it takes to flush nothing".to_owned()),
             ("killed", "with SIGKILL, after the last block was committed".to_owned()),
             ("page cache", "holds the log, as after the crash of a process".to_owned()),

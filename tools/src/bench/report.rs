@@ -18,6 +18,8 @@ use serde_json::{Map, Value, json};
 /// Stands where there is no figure.
 const NO_FIGURE: &str = "–";
 
+const NO_FIGURE_MEANS: &str = "the store does not offer it, or the run was too short to measure it";
+
 /// All that one run of a workload measured.
 pub(super) struct Report<'a> {
     pub(super) workload: &'static str,
@@ -62,6 +64,21 @@ impl Report<'_> {
         (theirs != 0.0).then(|| ours / theirs)
     }
 
+    /// What stands where two figures are compared; nothing where one would be compared with what is shown as nothing.
+    fn ratio_text(&self, other: &Measured, figure: usize) -> String {
+        let measured = self.stores.first().and_then(|first| first.median(figure)).and(other.median(figure));
+        match (measured, self.shown_ratio(other, figure)) {
+            (None, _) => NO_FIGURE.to_owned(),
+            (Some(_), ratio) => ratio.map_or(String::new(), |ratio| format!("{ratio:.2} ×")),
+        }
+    }
+
+    /// Whether a store has no figure where another has one.
+    fn has_gaps(&self) -> bool {
+        let lacks = |number| self.stores.iter().filter(|store| store.median(number).is_none()).count();
+        (0..self.figures.len()).map(lacks).any(|lacking| (1..self.stores.len()).contains(&lacking))
+    }
+
     /// A ratio to what is shown as nothing would say nothing.
     fn shown_ratio(&self, other: &Measured, figure: usize) -> Option<f64> {
         let of = &self.figures[figure];
@@ -88,16 +105,13 @@ impl Report<'_> {
             };
             let shown = |value: Option<f64>| value.map_or(NO_FIGURE.to_owned(), |value| figure.show(value));
             let medians = self.stores.iter().map(|store| shown(store.median(number)));
-            let ratios = self.stores.iter().skip(1).map(|other| {
-                self.shown_ratio(other, number).map_or(NO_FIGURE.to_owned(), |ratio| format!("{ratio:.2} ×"))
-            });
+            let ratios = self.stores.iter().skip(1).map(|other| self.ratio_text(other, number));
             std::iter::once(title).chain(medians).chain(ratios).collect()
         });
         let rows = rows.collect::<Vec<Vec<String>>>();
-        let has_gaps = rows.iter().flatten().any(|cell| cell == NO_FIGURE);
         out.table(&header, rows)?;
-        if has_gaps {
-            out.line(format_args!("{NO_FIGURE}  the store does not offer it, or the run was too short to measure it"))?;
+        if self.has_gaps() {
+            out.line(format_args!("{NO_FIGURE}  {NO_FIGURE_MEANS}"))?;
         }
         out.line("")?;
         out.properties(&self.all_settings())?;
@@ -114,8 +128,8 @@ impl Report<'_> {
         let keys = format!(
             "{} of {} B, values of {} B",
             crate::units::count(options.keys),
-            options.key_bytes,
-            options.value_bytes
+            crate::units::count(options.key_bytes),
+            crate::units::count(options.value_bytes)
         );
         let mut settings: Vec<_> = std::iter::once(("keys", keys)).chain(self.settings.iter().cloned()).collect();
         // Of several stores nobody could tell whose it is.

@@ -8,11 +8,10 @@ use super::keys::{Choices, KeySpace};
 use super::measure::Meter;
 use super::recorder::Recorder;
 use super::store::Reader;
-use super::workload::{Plan, load, loaded_sum, sum};
-use crate::args::ScanBenchArgs;
+use super::workload::{Plan, loaded_sum, sum};
+use crate::args::{BenchOptions, ScanBenchArgs};
 use anyhow::ensure;
 use indicatif::ProgressBar;
-use serde_json::Value;
 use std::time::Instant;
 
 pub(crate) struct Scans<'a> {
@@ -22,8 +21,8 @@ pub(crate) struct Scans<'a> {
 }
 
 impl<'a> Scans<'a> {
-    pub(crate) fn new(args: &'a ScanBenchArgs) -> Self {
-        let space = KeySpace::new(&args.options);
+    pub(crate) fn new(args: &'a ScanBenchArgs, options: &BenchOptions) -> Self {
+        let space = KeySpace::new(options);
         let last_key = space.last_key();
         Scans { args, space, last_key }
     }
@@ -51,32 +50,28 @@ impl Plan for Scans<'_> {
         FIGURES
     }
 
-    fn arguments(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(self.args)
+    fn space(&self) -> &KeySpace {
+        &self.space
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![
-            ("keys of a range", self.args.length.to_string()),
-            ("threads", format!("{}, one for the full scan", self.args.threads)),
-            ("ranges", format!("{} s", self.args.pace.seconds)),
+            ("keys of a range", crate::units::count(self.args.length)),
+            ("threads", format!("{}, one for the full scan", self.args.readers.threads)),
+            ("ranges", format!("{} s", self.args.readers.pace.seconds)),
             (
                 "checked",
                 "ranges are whole and in order; the full scan has every key once, with its own value".to_owned(),
             ),
         ];
-        settings.extend(self.args.pace.rate.map(|rate| ("due", format!("{rate} ranges/s"))));
+        settings.extend(self.args.readers.pace.due("ranges"));
         settings
-    }
-
-    fn prepare(&self, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<()> {
-        load(&self.space, contender.store()?, bar)
     }
 
     fn round(&self, number: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Round> {
         let store = contender.store()?;
-        let ranges = drive(self.args.threads, &self.args.pace, bar, |thread| {
-            let choices = self.space.choices(number * self.args.threads + thread);
+        let ranges = drive(self.args.readers.threads, &self.args.readers.pace, bar, |thread| {
+            let choices = self.space.choices(number * self.args.readers.threads + thread);
             Ok(Box::new(Scanning { scans: self, reader: store.reader()?, choices, last: Vec::new() }))
         })?;
 

@@ -5,7 +5,7 @@ use super::recorder::Recorder;
 use super::store::{Client, Found, Reader, Store, Writes, added};
 use crate::args::{BenchOptions, DurabilityArg};
 use crate::units;
-use shingle::{At, Batch, Block, CommitHandle, Config, Database, Durability, ErrorKind, Scan, Snapshot};
+use shingle::{At, Batch, Block, CommitHandle, Config, Database, Durability, ErrorKind, Scan, Snapshot, Transaction};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::pin::Pin;
@@ -17,9 +17,6 @@ use std::time::{Duration, Instant};
 /// How often a settling store is looked at, and how long its files must not have changed.
 const SETTLE_POLL: Duration = Duration::from_millis(5);
 const SETTLE_QUIET: Duration = Duration::from_millis(200);
-
-/// The other commit may have become visible between the look at the version and the conflict.
-const CONFLICT_WAIT_MAX: Duration = Duration::from_millis(1);
 
 /// The memtables' budget is divided into this many buffers, as RocksDB's is.
 pub(super) const WRITE_BUFFERS: u32 = 4;
@@ -54,10 +51,16 @@ impl Shingle {
         rocks.block_cache_size = options.cache - row_cache_size;
         rocks.max_background_jobs = options.jobs as u32;
         rocks.max_open_files = OPEN_FILES;
+        // What is not readable may go at once.
+        config.prune.reorg_window_blocks = 0;
         // They have a benchmark of their own.
         config.checkpoint.snapshot_interval = 0;
         let db = Database::builder(dir).shards(shards as usize).config(config.clone()).open()?;
         Ok(Shingle { db, config })
+    }
+
+    pub(super) fn database(&self) -> &Database {
+        &self.db
     }
 }
 
@@ -157,6 +160,14 @@ fn scan(mut rows: Scan, limit: usize, each: &mut dyn FnMut(&[u8], &[u8])) -> any
     Ok(())
 }
 
+fn add_to(txn: &mut Transaction, keys: &[&[u8]], amounts: &[u64]) -> anyhow::Result<()> {
+    for (key, amount) in keys.iter().zip(amounts) {
+        let value = added(txn.get(key)?.as_deref(), *amount)?;
+        txn.put(key, value)?;
+    }
+    Ok(())
+}
+
 struct ShingleClient<'a> {
     db: &'a Database,
     in_flight: usize,
@@ -167,11 +178,34 @@ struct ShingleClient<'a> {
 impl ShingleClient<'_> {
     fn try_add(&self, keys: &[&[u8]], amounts: &[u64]) -> anyhow::Result<shingle::Result<CommitHandle>> {
         let mut txn = self.db.begin();
-        for (key, amount) in keys.iter().zip(amounts) {
-            let value = added(txn.get(key)?.as_deref(), *amount)?;
-            txn.put(key, value)?;
-        }
+        add_to(&mut txn, keys, amounts)?;
         Ok(txn.submit())
+    }
+
+    /// Has the store try again until it is committed: it knows when that is worth while.
+    fn add_and_wait(
+        &self,
+        keys: &[&[u8]],
+        amounts: &[u64],
+        due: Instant,
+        recorder: &mut Recorder<'_>,
+    ) -> anyhow::Result<()> {
+        let mut tries = 0;
+        loop {
+            let committed = self.db.transact(|txn| {
+                tries += 1;
+                Ok(add_to(txn, keys, amounts))
+            });
+            match committed {
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                committed => {
+                    committed??;
+                    (1..tries).for_each(|_| recorder.conflict());
+                    recorder.done(due, 0);
+                    return Ok(());
+                }
+            }
+        }
     }
 
     fn submitted(&mut self, due: Instant, handle: CommitHandle, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
@@ -198,21 +232,20 @@ impl Client for ShingleClient<'_> {
         due: Instant,
         recorder: &mut Recorder<'_>,
     ) -> anyhow::Result<()> {
+        if self.in_flight == 1 {
+            return self.add_and_wait(keys, amounts, due, recorder);
+        }
         let handle = loop {
-            let visible = self.db.version();
             match self.try_add(keys, amounts)? {
                 Ok(handle) => break handle,
-                // Until the other commit is visible, trying again meets it again.
-                Err(error) if error.kind() == ErrorKind::Conflict => {
-                    recorder.conflict();
-                    self.wait_down_to(self.under_way.len().saturating_sub(1), recorder)?;
-                    let conflict = Instant::now();
-                    while self.db.version() == visible && conflict.elapsed() < CONFLICT_WAIT_MAX {
-                        std::thread::yield_now();
-                    }
-                }
+                Err(error) if error.kind() == ErrorKind::Conflict => recorder.conflict(),
                 Err(error) => return Err(error.into()),
             }
+            if self.under_way.is_empty() {
+                return self.add_and_wait(keys, amounts, due, recorder);
+            }
+            // What it lost against may be its own.
+            self.wait_down_to(self.under_way.len() - 1, recorder)?;
         };
         self.submitted(due, handle, recorder)
     }

@@ -7,27 +7,18 @@ use super::figure::{Figure, Round, Unit};
 use super::keys::{Choices, KeySpace};
 use super::recorder::Recorder;
 use super::store::Client;
-use super::workload::{Plan, load, loaded_sum, sum};
-use crate::args::{HotArgs, PaceArgs, TransfersArgs};
+use super::workload::{Plan, loaded_sum, sum};
+use crate::args::{BenchOptions, ClientsArgs, HotArgs};
+use crate::units::count;
 use anyhow::ensure;
 use indicatif::ProgressBar;
 use rand::Rng;
-use serde_json::Value;
 use std::time::Instant;
 
 pub(crate) struct Transfers<'a> {
-    args: Asked<'a>,
-    threads: u64,
-    in_flight: u64,
-    pace: &'a PaceArgs,
+    clients: &'a ClientsArgs,
     hot: Option<Hot>,
     space: KeySpace,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Asked<'a> {
-    Transfers(&'a TransfersArgs),
-    Hot(&'a HotArgs),
 }
 
 /// `percent` of the transactions are between the first `keys` keys.
@@ -38,24 +29,13 @@ struct Hot {
 }
 
 impl<'a> Transfers<'a> {
-    pub(crate) fn new(args: &'a TransfersArgs) -> Self {
-        let space = KeySpace::new(&args.options);
-        let (threads, in_flight) = (args.threads, args.in_flight);
-        Transfers { args: Asked::Transfers(args), threads, in_flight, pace: &args.pace, hot: None, space }
+    pub(crate) fn new(clients: &'a ClientsArgs, options: &BenchOptions) -> Self {
+        Transfers { clients, hot: None, space: KeySpace::new(options) }
     }
 
-    pub(crate) fn hot(args: &'a HotArgs) -> Self {
-        let space = KeySpace::new(&args.options);
-        let hot = Some(Hot { keys: args.hot_keys.min(space.keys), percent: args.hot_percent as u32 });
-        let clients = &args.clients;
-        Transfers {
-            args: Asked::Hot(args),
-            threads: clients.threads,
-            in_flight: clients.in_flight,
-            pace: &clients.pace,
-            hot,
-            space,
-        }
+    pub(crate) fn hot(args: &'a HotArgs, options: &BenchOptions) -> Self {
+        let hot = Hot { keys: args.hot_keys.min(options.keys), percent: args.hot_percent as u32 };
+        Transfers { hot: Some(hot), ..Transfers::new(&args.clients, options) }
     }
 }
 
@@ -74,32 +54,22 @@ const FIGURES: &[Figure] = &[
 
 impl Plan for Transfers<'_> {
     fn name(&self) -> &'static str {
-        match self.args {
-            Asked::Transfers(_) => "transfers",
-            Asked::Hot(_) => "hot",
-        }
+        if self.hot.is_some() { "hot" } else { "transfers" }
     }
 
     fn figures(&self) -> &'static [Figure] {
         FIGURES
     }
 
-    fn arguments(&self) -> serde_json::Result<Value> {
-        match self.args {
-            Asked::Transfers(args) => serde_json::to_value(args),
-            Asked::Hot(args) => serde_json::to_value(args),
-        }
+    fn space(&self) -> &KeySpace {
+        &self.space
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let mut settings = vec![
-            ("threads", self.threads.to_string()),
-            ("in flight per thread", self.in_flight.to_string()),
-            ("round", format!("{} s", self.pace.seconds)),
-            ("checked", "the sum over all keys is what it was".to_owned()),
-        ];
-        settings.extend(self.hot.map(|hot| ("hot", format!("{} % between {} keys", hot.percent, hot.keys))));
-        settings.extend(self.pace.rate.map(|rate| ("due", format!("{rate} transactions/s"))));
+        let mut settings = self.clients.settings();
+        settings.push(("checked", "the sum over all keys is what it was".to_owned()));
+        settings.extend(self.hot.map(|hot| ("hot", format!("{} % between {} keys", hot.percent, count(hot.keys)))));
+        settings.extend(self.clients.pace.due("transactions"));
         settings
     }
 
@@ -107,22 +77,18 @@ impl Plan for Transfers<'_> {
         Opening { transactions: true, ..Opening::default() }
     }
 
-    fn prepare(&self, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<()> {
-        load(&self.space, contender.store()?, bar)
-    }
-
     fn round(&self, number: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Round> {
         let store = contender.store()?;
         let update_bytes = self.space.update_bytes() as f64;
         let (driven, written) = measure_writes(
             store,
-            self.threads,
-            self.pace,
+            self.clients.threads,
+            &self.clients.pace,
             bar,
             |driven| driven.recorder.trace.operations as f64 * 2.0 * update_bytes,
             |thread| {
-                let choices = self.space.choices(number * self.threads + thread);
-                let client = store.client(self.in_flight as usize)?;
+                let choices = self.space.choices(number * self.clients.threads + thread);
+                let client = store.client(self.clients.in_flight as usize)?;
                 Ok(Box::new(Transferring { client, choices, hot: self.hot, keys: self.space.keys }))
             },
         )?;

@@ -4,9 +4,9 @@ use super::contender::{Contender, Opening};
 use super::figure::{Figure, Round};
 use super::keys::KeySpace;
 use super::store::Store;
-use crate::units::rate;
+use crate::args::{ClientsArgs, PaceArgs};
+use crate::units::{count, rate};
 use indicatif::ProgressBar;
-use serde_json::Value;
 use std::time::Instant;
 
 /// A workload: prepared once for each store, then measured in rounds, the stores in turns.
@@ -16,8 +16,8 @@ pub(crate) trait Plan {
 
     fn figures(&self) -> &'static [Figure];
 
-    /// Its arguments, for scripts.
-    fn arguments(&self) -> serde_json::Result<Value>;
+    /// The keys and values that all stores have.
+    fn space(&self) -> &KeySpace;
 
     /// What a reader of the results must know about the workload.
     fn settings(&self) -> Vec<(&'static str, String)>;
@@ -28,11 +28,36 @@ pub(crate) trait Plan {
     }
 
     /// Brings a new store to the state in which it is measured.
-    fn prepare(&self, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<()>;
+    fn prepare(&self, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<()> {
+        load(self.space(), contender.store()?, bar)
+    }
 
     /// Measures round `number`, counted from 0, and fails if the store answers wrongly. A round of the same number is the same work
     /// for each store.
     fn round(&self, number: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Round>;
+}
+
+/// A setting of a workload that asks at a fixed rate.
+pub(crate) fn due(per_second: f64, what: &str) -> (&'static str, String) {
+    ("due", format!("{}{what}/s", rate(per_second)))
+}
+
+impl PaceArgs {
+    /// The setting of one that asks for so many of `what`.
+    pub(crate) fn due(&self, what: &str) -> Option<(&'static str, String)> {
+        self.rate.map(|per_second| due(per_second, what))
+    }
+}
+
+impl ClientsArgs {
+    /// The settings of a workload that clients drive.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("threads", self.threads.to_string()),
+            ("in flight per thread", count(self.in_flight)),
+            ("round", format!("{} s", self.pace.seconds)),
+        ]
+    }
 }
 
 /// The height at which every key is loaded, and none written twice.

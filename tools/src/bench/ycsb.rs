@@ -11,13 +11,12 @@ use super::figure::{Figure, Round};
 use super::keys::{Choices, KeySpace, mix};
 use super::recorder::Recorder;
 use super::store::{Client, Found, Reader};
-use super::workload::{Plan, load, loaded_sum, sum};
+use super::workload::{Plan, loaded_sum, sum};
 use super::zipf::Zipf;
-use crate::args::{YcsbArgs, YcsbWorkload};
+use crate::args::{BenchOptions, YcsbArgs, YcsbWorkload};
 use anyhow::{bail, ensure};
 use indicatif::ProgressBar;
 use rand::Rng;
-use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -34,8 +33,8 @@ pub(crate) struct Ycsb<'a> {
 }
 
 impl<'a> Ycsb<'a> {
-    pub(crate) fn new(workload: YcsbWorkload, args: &'a YcsbArgs) -> Self {
-        let space = KeySpace::new(&args.options);
+    pub(crate) fn new(workload: YcsbWorkload, args: &'a YcsbArgs, options: &BenchOptions) -> Self {
+        let space = KeySpace::new(options);
         let zipf = Zipf::new(space.keys, args.theta);
         Ycsb { workload, args, space, zipf }
     }
@@ -74,8 +73,8 @@ impl Plan for Ycsb<'_> {
         driven::FIGURES
     }
 
-    fn arguments(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(self.args)
+    fn space(&self) -> &KeySpace {
+        &self.space
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
@@ -95,21 +94,15 @@ impl Plan for Ycsb<'_> {
         let mut settings = vec![
             ("operations", operations.to_owned()),
             ("choice", format!("Zipf, theta {}", self.args.theta)),
-            ("threads", clients.threads.to_string()),
-            ("in flight per thread", clients.in_flight.to_string()),
-            ("round", format!("{} s", clients.pace.seconds)),
             ("checked", checked.to_owned()),
         ];
-        settings.extend(clients.pace.rate.map(|rate| ("due", format!("{rate} operations/s"))));
+        settings.extend(clients.settings());
+        settings.extend(clients.pace.due("operations"));
         settings
     }
 
     fn opening(&self) -> Opening {
         Opening { transactions: self.workload == YcsbWorkload::F, ..Opening::default() }
-    }
-
-    fn prepare(&self, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<()> {
-        load(&self.space, contender.store()?, bar)
     }
 
     fn round(&self, number: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Round> {

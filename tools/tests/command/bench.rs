@@ -129,3 +129,17 @@ fn a_benchmark_that_is_ended_leaves_nothing_behind() {
         assert!(is_empty(&scratch), "{workload:?} and {signal} left something in {}", scratch.display());
     }
 }
+
+#[test]
+fn prune() {
+    let place = Place::new();
+    let small = ["bench", "prune", "--rounds", "2", "--keys", "2000", "--versions", "20", "--shards", "3"];
+    let report = place.json(&[&small[..], &["--json"]].concat());
+    for figure in ["prune_to_full_read", "prune_s", "full_read_s"] {
+        assert!(is_positive(&report["stores"][0]["median"][figure]), "{report}");
+    }
+    let refused = place.fails(2, &[&small[..], &["--against", "rocksdb"]].concat());
+    assert!(refused.contains("--against"), "{refused}");
+    let refused = place.fails(2, &["bench", "prune", "--rounds", "1000", "--keys", "2000"]);
+    assert!(refused.contains("superseded"), "{refused}");
+}

@@ -33,7 +33,7 @@ fn history() {
 
 #[test]
 fn a_history_needs_a_store_that_keeps_it() {
-    let refused = Place::new().fails(1, &["bench", "history", "--keys", "100", "--against", "rocksdb"]);
+    let refused = Place::new().fails(2, &["bench", "history", "--keys", "100", "--against", "rocksdb"]);
     assert!(refused.contains("rocksdb") && refused.contains("keeps no older versions"), "{refused}");
 }
 

@@ -5,7 +5,7 @@ use super::super::figure::{Better, Unit, time};
 use super::super::machine::Machine;
 use super::page::{COLOURS, document, figure, settings_of, short_rate};
 use super::plot::{Axis, Scale, Series, escape};
-use super::{Report, rounds_text};
+use super::{NO_FIGURE, Report, rounds_text};
 
 /// The points of one dimension, and what was measured at each.
 pub(in super::super) struct CurvePage<'a> {
@@ -69,7 +69,8 @@ impl CurvePage<'_> {
     fn table(&self, line: &Line) -> String {
         let points: String = self.labels.iter().map(|label| format!("<th>{}</th>", escape(label))).collect();
         let rows = line.stores.iter().map(|(store, medians)| {
-            let cells = medians.iter().map(|median| median.map_or("–".to_owned(), |median| line.figure.show(median)));
+            let cells =
+                medians.iter().map(|median| median.map_or(NO_FIGURE.to_owned(), |median| line.figure.show(median)));
             let cells: String = cells.map(|cell| format!("<td>{cell}</td>")).collect();
             format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escape(store))
         });

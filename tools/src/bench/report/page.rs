@@ -4,7 +4,7 @@ use super::super::figure::{Better, Figure, Unit, time};
 use super::super::machine::Machine;
 use super::super::recorder::Trace;
 use super::plot::{Axis, Scale, Series, escape, svg};
-use super::{Measured, Report};
+use super::{Measured, NO_FIGURE, NO_FIGURE_MEANS, Report};
 use crate::units::rate;
 
 const STYLE: &str = include_str!("page.css");
@@ -123,7 +123,8 @@ fn throughput(report: &Report<'_>, name: &str) -> Option<String> {
     let x = Axis::from_zero("seconds", seconds, plain);
     let y = Axis::from_zero("", highest, short_rate);
     let caption = format!("Throughput over time: {name}");
-    (!series.is_empty()).then(|| figure(&caption, "of each store, the round in the middle", &x, &y, &series))
+    let remark = if report.options.rounds > 1 { "of each store, the round in the middle" } else { "" };
+    (!series.is_empty()).then(|| figure(&caption, remark, &x, &y, &series))
 }
 
 fn per_second(trace: &Trace) -> f64 {
@@ -163,7 +164,8 @@ fn percentiles(report: &Report<'_>, name: &str) -> Option<String> {
     };
     let values = series.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y)).collect::<Vec<_>>();
     let y = Axis::powers("", values.iter().copied(), short_time);
-    Some(figure(&format!("Latency: {name}"), "over all rounds", &x, &y, &series))
+    let remark = if report.options.rounds > 1 { "over all rounds" } else { "" };
+    Some(figure(&format!("Latency: {name}"), remark, &x, &y, &series))
 }
 
 /// How the rates grow with the number of shards, beside the other stores.
@@ -237,16 +239,22 @@ fn table(report: &Report<'_>) -> String {
             html += &cell(of, store, number);
         }
         for other in others() {
-            let ratio = report.shown_ratio(other, number).map_or("–".to_owned(), |ratio| format!("{ratio:.2} ×"));
-            html += &format!("<td>{ratio}</td>");
+            html += &format!("<td>{}</td>", report.ratio_text(other, number));
         }
         html += "</tr>\n";
     }
-    html + "</tbody></table></div>\n<p class=\"soft\">Medians; below each, the lowest and the highest of the rounds.</p>\n"
+    html += "</tbody></table></div>\n";
+    if report.options.rounds > 1 {
+        html += "<p class=\"soft\">Medians; below each, the lowest and the highest of the rounds.</p>\n";
+    }
+    if report.has_gaps() {
+        html += &format!("<p class=\"soft\">{NO_FIGURE}: {NO_FIGURE_MEANS}.</p>\n");
+    }
+    html
 }
 
 fn cell(of: &Figure, store: &Measured, number: usize) -> String {
-    let Some(median) = store.median(number) else { return "<td>–</td>".to_owned() };
+    let Some(median) = store.median(number) else { return format!("<td>{NO_FIGURE}</td>") };
     let values = || store.rounds.iter().filter_map(|round| round.values[number]);
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
     let spread = if values().count() > 1 {
