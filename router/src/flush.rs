@@ -320,7 +320,7 @@ impl Core {
             shards => {
                 // Each thread has shards that it flushes one after the other.
                 let each = shards.len().div_ceil(self.flush_threads(haste)).max(1);
-                let flush = |shard: &&Shard| shard.flush(through, self.epoch());
+                let flush = |shard: &&Arc<Shard>| shard.flush(through, self.epoch());
                 self.workers
                     .upkeep
                     .run(|| shards.par_chunks(each).flat_map_iter(|some| some.iter().map(flush)).collect())
@@ -359,7 +359,7 @@ impl Core {
         let hurries = haste == Haste::Awaited
             || self.admission.anyone_waits()
             || self.memory().unflushed_bytes > self.options.memory_budget_bytes / HURRY_PART;
-        if hurries { self.shards.all().len() } else { self.workers.unhurried }
+        if hurries { self.shards.now().all().len() } else { self.workers.unhurried }
     }
 
     /// A version is applied a moment before it is published, and its block is in the index only then.
