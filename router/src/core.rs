@@ -28,7 +28,7 @@ use std::time::Instant;
 
 /// One open store.
 ///
-/// Lock order: that of `rebalancer` under which one begins, then `checkpoints`, then `pruner`'s lock, then `flusher`'s flush lock, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a
+/// Lock order: that of `rebalancer` under which one begins, then `checkpoints`, then `pruner`'s lock, then `flusher`'s flush lock, then `rebalancer`'s of a slice, then `boundary`, then `sequencer`; `log` and `blocks` are taken last, one at a
 /// time; the open snapshots' lock may be taken behind that of `blocks`.
 #[derive(Debug)]
 pub(crate) struct Core {

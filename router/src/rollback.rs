@@ -91,6 +91,7 @@ impl Core {
             })?
             .keep_version;
         let _no_flush = self.flusher.exclude();
+        let _no_slice = self.rebalancer.exclude();
         let topology = self.shards.keep();
         let mut applied = self.boundary.lock();
         self.visible.store(keep, Ordering::Release);

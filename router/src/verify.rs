@@ -57,6 +57,7 @@ impl Core {
         let _no_pruning = self.pruner.exclude();
         self.flush_all()?;
         let _no_flush = self.flusher.exclude();
+        let _no_slice = self.rebalancer.exclude();
         let topology = self.shards.keep();
         let rows_estimate = topology.all().iter().map(|shard| shard.backend().stats().rows_estimate).sum();
         let rows = AtomicU64::new(0);

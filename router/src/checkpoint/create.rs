@@ -139,6 +139,7 @@ impl Core {
         let store_dir = CheckpointLayout { dir }.store();
         durable::create_dir_all(&store_dir).map_err(|error| Error::io("create", &store_dir, error))?;
         let _no_flush = self.flusher.exclude();
+        let _no_slice = self.rebalancer.exclude();
         // Nothing that the version sees is pruned while it is copied, and the floor does not pass it.
         let kept = loop {
             let version = *self.boundary.lock();

@@ -47,7 +47,7 @@ impl Core {
         for shard in topology.all().iter().filter(|shard| left.contains(&shard.number())) {
             if shard.number() < shards_after {
                 {
-                    let _no_rollback = self.flusher.exclude();
+                    let _no_rollback = self.rebalancer.exclude();
                     shard.settle(through);
                 }
                 let number = shard.number();
@@ -64,7 +64,7 @@ impl Core {
         let (mut cursor, mut page, mut slice) = (MovingCursor::default(), Page::default(), PruneSlice::default());
         while !cursor.finished {
             self.rebalancer.check_going()?;
-            let _alone = self.flusher.exclude();
+            let _alone = self.rebalancer.exclude();
             self.health.check()?;
             shard.backend().rows(&mut cursor, u64::MAX, stray, SLICE, &mut page)?;
             slice.clear();
@@ -81,7 +81,7 @@ impl Core {
         let mut cursor = MovingCursor::default();
         while !cursor.finished {
             self.rebalancer.check_going()?;
-            let _alone = self.flusher.exclude();
+            let _alone = self.rebalancer.exclude();
             self.health.check()?;
             shard.forget_changes(&mut cursor, stray, self.epoch())?;
             fail::fail_point!("move::after_cleaned_changes");

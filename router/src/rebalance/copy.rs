@@ -60,7 +60,7 @@ impl Core {
             source.targets.insert(to);
         }
         {
-            let _no_rollback = self.flusher.exclude();
+            let _no_rollback = self.rebalancer.exclude();
             for &target in sources.values().flat_map(|source| &source.targets) {
                 topology.all()[target].settle(through);
             }
@@ -85,9 +85,9 @@ impl Core {
         Ok(())
     }
 
-    /// Copies one slice. Flushes, rollbacks, checkpoints and verifications are kept away, so that nothing is copied that a rollback has just removed.
+    /// Copies one slice. Rollbacks, checkpoints and verifications are kept away, so that nothing is copied that a rollback has just removed.
     fn copy_slice(&self, copying: &mut Copying, index: usize) -> Result<u64, Interrupted> {
-        let _alone = self.flusher.exclude();
+        let _alone = self.rebalancer.exclude();
         self.health.check()?;
         let Copying { topology, through, sources, .. } = copying;
         let source = &mut sources[index];

@@ -42,8 +42,10 @@ pub(crate) use unfinished::{Unfinished, differing};
 
 use crate::slot::SlotMap;
 use crate::{Error, Result};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use shingle_shard::Shard;
 use status::Figures;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The rebalancing under way, if there is one.
@@ -51,6 +53,8 @@ use std::time::Duration;
 pub(crate) struct Rebalancer {
     /// One is begun at a time. The first lock of all.
     beginning: Mutex<()>,
+    /// One slice of copying or cleaning, or the hand-over. Taken behind the flusher's lock by who must have none beside him.
+    slice: Mutex<()>,
     state: Mutex<State>,
     /// With the lock of `state`: anything in it has changed.
     changed: Condvar,
@@ -68,6 +72,8 @@ struct State {
     finished: u64,
     given_up: u64,
     bytes_per_sec: Option<u64>,
+    /// Emptied shards that are out of the store already, until nobody reads by an older topology.
+    dropped: Vec<Arc<Shard>>,
     /// Why the thread does not go on.
     failure: Option<Error>,
     give_up: bool,
@@ -94,6 +100,11 @@ impl Rebalancer {
     /// Whether slots are on their way, so that the floor must stay.
     pub(crate) fn holds_floor(&self) -> bool {
         self.state.lock().unfinished.as_ref().is_some_and(|unfinished| unfinished.other().is_some())
+    }
+
+    /// Keeps slices and the hand-over away until the guard is dropped. Flushes and prunings go on beside them.
+    pub(crate) fn exclude(&self) -> MutexGuard<'_, ()> {
+        self.slice.lock()
     }
 
     /// Ends the thread, after its slice.

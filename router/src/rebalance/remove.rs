@@ -6,6 +6,11 @@ use super::{Interrupted, Unfinished};
 use crate::core::Core;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// How often it is looked whether somebody is still about to let go of a shard.
+const LOOK: Duration = Duration::from_millis(1);
 
 impl Core {
     /// Takes the shards from `shards_after` on out of the store. The manifest forgets them before their directories go.
@@ -24,9 +29,11 @@ impl Core {
             })?;
         }
         fail::fail_point!("move::after_forgetting_shards");
-        let shards = topology.all()[..shards_after].iter().map(Arc::clone).collect();
-        self.replace_topology(shards, topology.map.clone(), None);
-        self.rebalancer.state.lock().unfinished = Some(Unfinished::Removing { dirs });
+        let (stay, go) = topology.all().split_at(shards_after);
+        self.replace_topology(stay.to_vec(), topology.map.clone(), None);
+        let mut state = self.rebalancer.state.lock();
+        state.dropped = go.to_vec();
+        state.unfinished = Some(Unfinished::Removing { dirs });
         Ok(())
     }
 
@@ -35,6 +42,14 @@ impl Core {
         self.rebalancer.note(|figures| figures.phase = RebalancePhase::WaitingForReaders);
         self.wait_for_older_readers()?;
         self.rebalancer.note(|figures| figures.phase = RebalancePhase::Removing);
+        let mut dropped = std::mem::take(&mut self.rebalancer.state.lock().dropped);
+        // This thread closes them itself: a reader that went a moment ago may still be about to.
+        while let Some(shard) = dropped.pop() {
+            if let Err(shard) = Arc::try_unwrap(shard) {
+                dropped.push(shard);
+                thread::sleep(LOOK);
+            }
+        }
         fail::fail_point!("move::before_removing");
         if let Some(disk) = &self.disk {
             remove_dirs(&disk.dir, dirs)?;

@@ -102,7 +102,7 @@ impl Core {
         let unfinished = Unfinished::Cleaning { other: topology.map.clone(), shards_after };
         {
             // A checkpoint has the slot map that its shards are by.
-            let _no_checkpoint = self.flusher.exclude();
+            let _no_checkpoint = self.rebalancer.exclude();
             if let Some(disk) = &self.disk {
                 disk.change_manifest(|manifest| {
                     manifest.slot_map = next.clone();
