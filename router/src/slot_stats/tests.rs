@@ -3,7 +3,9 @@
 use crate::open::OpenOptions;
 use crate::slot::RoutingKey;
 use crate::store::Store;
-use crate::{Balance, Batch, RebalanceRequest, Result};
+use crate::{Balance, Batch, RebalanceOptions, RebalanceRequest, RebalanceWait, Result, Shortfall};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use std::path::Path;
 
 fn open(dir: &Path) -> Result<Store> {
@@ -82,5 +84,84 @@ fn reads_of_every_kind_of_point_read_are_counted() -> Result<()> {
         before = now;
     }
     assert_eq!(store.slot_stats().slots.iter().filter(|slot| slot.reads > 0).count(), 1, "all of them of one slot");
+    Ok(())
+}
+
+/// Draws keys by Zipf's law, theta 0.99, by looking a random number up in the sums of all frequencies.
+struct Zipf {
+    sums: Vec<f64>,
+    rng: SmallRng,
+}
+
+impl Zipf {
+    fn new(keys: u32) -> Self {
+        let mut sum = 0.0;
+        let add = |rank: u32| {
+            sum += f64::from(rank).powf(-0.99);
+            sum
+        };
+        Zipf { sums: (1..=keys).map(add).collect(), rng: SmallRng::seed_from_u64(1) }
+    }
+
+    fn key(&mut self) -> String {
+        let all = self.sums.last().copied().unwrap_or_default();
+        let drawn = self.rng.random_range(0.0..all);
+        format!("key {}", self.sums.partition_point(|&sum| sum < drawn))
+    }
+
+    /// Writes and reads as many, in blocks of a thousand.
+    fn load(&mut self, store: &Store, blocks: u32) -> Result<()> {
+        for _ in 0..blocks {
+            let mut batch = Batch::new();
+            for _ in 0..1000 {
+                batch.put(self.key(), "value");
+            }
+            store.submit(None, &batch)?.wait()?;
+            for _ in 0..1000 {
+                store.get(self.key().as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What each shard carries of a load that is only now put on the store, in shares of the mean.
+fn carried(store: &Store, zipf: &mut Zipf) -> Result<Vec<f64>> {
+    let before = store.slot_stats();
+    zipf.load(store, 100)?;
+    let after = store.slot_stats();
+    let mut carried = vec![0.0; after.shards.len()];
+    for (before, after) in before.slots.iter().zip(&after.slots) {
+        carried[after.shard] += after.heat() as f64 - before.heat() as f64;
+    }
+    let mean = carried.iter().sum::<f64>() / carried.len() as f64;
+    Ok(carried.into_iter().map(|heat| heat / mean).collect())
+}
+
+#[test]
+fn after_a_plan_by_heat_no_shard_carries_a_quarter_more_than_the_mean_or_it_is_said_which() -> Result<()> {
+    // The hottest key has a twelfth of a Zipf load: less than the share of one shard of eight, and more than that of one of sixteen.
+    for (shards, too_hot) in [(8, false), (16, true)] {
+        let store = Store::in_memory(&OpenOptions { shards: Some(shards), ..OpenOptions::default() })?;
+        let mut zipf = Zipf::new(50_000);
+        zipf.load(&store, 200)?;
+        let before = carried(&store, &mut zipf)?;
+        let simulation =
+            store.plan_rebalance(&RebalanceRequest { by: Balance::Heat, ..RebalanceRequest::default() })?;
+        let options = RebalanceOptions { wait: RebalanceWait::Finished, ..RebalanceOptions::default() };
+        store.rebalance(&simulation.plan, options, &|_| {})?;
+        let after = carried(&store, &mut zipf)?;
+        let named = |shard: usize| {
+            simulation.shortfalls.iter().any(|s| matches!(s, Shortfall::SlotTooHeavy { shard: on, .. } if *on == shard))
+        };
+        assert_eq!((0..shards).any(named), too_hot, "{:?}", simulation.shortfalls);
+        for (shard, &share) in after.iter().enumerate() {
+            assert!(
+                share <= 1.25 || named(shard),
+                "shard {shard} carries {share:.2} times the mean: {before:?} → {after:?}"
+            );
+        }
+        assert!(before.iter().any(|&share| share > 1.25), "there was something to do: {before:?}");
+    }
     Ok(())
 }

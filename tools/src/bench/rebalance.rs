@@ -17,7 +17,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What is measured one after the other.
-const PHASES: [&str; 5] = ["before", "growing", "between", "shrinking", "after"];
+///
+/// A rebalancing is two of them: until the new shards answer for what was moved, and until it is removed from where it was.
+const PHASES: [&str; 7] = ["before", "growing", "cleaning", "between", "shrinking", "removing", "after"];
 
 /// The pause of the reader between two reads: it is to notice pauses, not to be the load.
 const READ_EVERY: Duration = Duration::from_micros(200);
@@ -133,7 +135,8 @@ fn measure(
                 let began = Instant::now();
                 match number {
                     1 => rebalanced[0] = rebalance(db, args, args.to_shards as usize, &bar)?,
-                    3 => rebalanced[1] = rebalance(db, args, shards, &bar)?,
+                    4 => rebalanced[1] = rebalance(db, args, shards, &bar)?,
+                    2 | 5 => wait_until_clean(db, &bar)?,
                     // What writes would stop at is told by the writer.
                     _ => thread::sleep(Duration::from_secs(args.seconds)),
                 }
@@ -155,13 +158,22 @@ fn measure(
 
 fn rebalance(db: &Database, args: &BenchRebalanceArgs, shards: usize, bar: &ProgressBar) -> anyhow::Result<Rebalanced> {
     let request = RebalanceRequest { to_shards: Some(shards), ..RebalanceRequest::default() };
-    let options = RebalanceOptions { bytes_per_sec: args.copy_rate, wait: RebalanceWait::Finished };
+    let options = RebalanceOptions { bytes_per_sec: args.copy_rate, wait: RebalanceWait::HandedOver };
     let plan = db.plan_rebalance(&request)?.plan;
     let tell = |status: &RebalanceStatus| {
         let (percent, copied) = (100.0 * status.fraction, units::bytes(status.bytes_copied));
         bar.set_message(format!("{shards} shards: {percent:.0} %, {copied} copied"));
     };
     Ok(db.rebalance(&plan, options, &tell)?)
+}
+
+fn wait_until_clean(db: &Database, bar: &ProgressBar) -> anyhow::Result<()> {
+    while let Some(status) = db.rebalance_status() {
+        ensure!(status.failure.is_none(), "{status:?}");
+        bar.set_message(format!("{} rows removed", units::count(status.rows_removed)));
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }
 
 fn commit_until(done: &AtomicBool, phase: &AtomicUsize, blocks: &mut Blocks<'_>) -> anyhow::Result<Vec<Measured>> {

@@ -246,11 +246,11 @@ fn the_bench_compares_everything_after_growing_and_shrinking() {
     let bench = ["bench", "rebalance", "--keys", "3000", "--updates", "50", "--seconds", "1", "--shards", "2"];
     let report = place.json(&[&bench[..], &["--to-shards", "3", "--json"]].concat());
     assert_eq!(report["keys_compared"], 3000);
-    assert_eq!((&report["grown"]["shards"], &report["shrunk"]["shards"]), (&json!(3), &json!(2)));
+    assert!(report["grown"]["slots"].as_u64() > Some(1300) && report["grown"]["slots"] == report["shrunk"]["slots"]);
     let names: Vec<_> =
         report["phases"].as_array().expect("a list").iter().map(|phase| phase["name"].clone()).collect();
-    assert_eq!(names, ["before", "growing", "between", "shrinking", "after"]);
-    for phase in [0, 2, 4] {
+    assert_eq!(names, ["before", "growing", "cleaning", "between", "shrinking", "removing", "after"]);
+    for phase in [0, 3, 6] {
         assert!(report["phases"][phase]["commits"]["number"].as_u64() > Some(0), "{report}");
     }
     assert!(place.ok(&[&bench[..], &["--to-shards", "1"]].concat()).contains("3 000 keys compared"));
