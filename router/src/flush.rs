@@ -7,9 +7,9 @@ use crate::commit::Group;
 use crate::core::Core;
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use rayon::prelude::*;
 use shingle_shard::{Memory, Shard, Version};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A shard with this many files at level 0 takes no flush until compaction has caught up: ingestion itself is never stalled by RocksDB.
@@ -51,6 +51,8 @@ pub struct FlushStats {
 pub(crate) struct Flusher {
     /// One flush at a time, and none during a rollback.
     flushing: Mutex<()>,
+    /// Flushes that somebody waits for.
+    pub(crate) awaited: AtomicUsize,
     state: Mutex<State>,
     /// With the lock of `state`: a reason to flush may have come up, or the store closes.
     wake: Condvar,
@@ -102,7 +104,13 @@ impl Flusher {
             woken: false,
             stop: false,
         };
-        Flusher { flushing: Mutex::new(()), state: Mutex::new(state), wake: Condvar::new(), freed: Condvar::new() }
+        Flusher {
+            flushing: Mutex::new(()),
+            awaited: AtomicUsize::new(0),
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            freed: Condvar::new(),
+        }
     }
 
     /// Keeps flushes away until the guard is dropped.
@@ -224,6 +232,58 @@ impl Flusher {
     }
 }
 
+/// Counts a flush that somebody waits for, from before it begins.
+pub(crate) struct Awaiting<'a>(&'a AtomicUsize);
+
+impl<'a> Awaiting<'a> {
+    pub(crate) fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Awaiting(count)
+    }
+}
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The shards that are flushed together.
+struct Round<'a> {
+    core: &'a Core,
+    shards: &'a [&'a Shard],
+    through: Version,
+    haste: Haste,
+    /// The place of the next shard that nobody has taken.
+    next: AtomicUsize,
+    /// Tasks that take shards.
+    tasks: AtomicUsize,
+    done: Mutex<Vec<shingle_shard::Result<shingle_shard::Flushed>>>,
+}
+
+impl<'a> Round<'a> {
+    fn new(core: &'a Core, shards: &'a [&'a Shard], through: Version, haste: Haste) -> Self {
+        let (next, tasks) = (AtomicUsize::new(0), AtomicUsize::new(1));
+        Round { core, shards, through, haste, next, tasks, done: Mutex::default() }
+    }
+
+    fn run(self) -> Vec<shingle_shard::Result<shingle_shard::Flushed>> {
+        self.core.workers.upkeep.run(|| rayon::scope(|scope| self.take_shards(scope)));
+        self.done.into_inner()
+    }
+
+    /// Flushes one shard after the other. Others help as soon as there is haste, which may come up meanwhile.
+    fn take_shards<'s>(&'s self, scope: &rayon::Scope<'s>) {
+        while let Some(shard) = self.shards.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let wanted = self.core.flush_threads(self.haste);
+            let before = self.tasks.fetch_max(wanted, Ordering::Relaxed);
+            (before..wanted).for_each(|_| scope.spawn(|scope| self.take_shards(scope)));
+            let flushed = shard.flush(self.through, self.core.epoch());
+            self.done.lock().push(flushed);
+        }
+    }
+}
+
 impl Core {
     /// What the memtables of all shards take.
     pub(crate) fn memory(&self) -> Memory {
@@ -284,6 +344,8 @@ impl Core {
     /// 4. The shards write their files and their marks.
     /// 5. Log segments that no shard needs any more are released.
     fn flush_shards(&self, chosen: impl Fn(usize) -> bool + Sync, haste: Haste) -> Result<Flushed> {
+        // Before it waits for one that is under way.
+        let _awaited = (haste == Haste::Awaited).then(|| Awaiting::begin(&self.flusher.awaited));
         let _one_at_a_time = self.flusher.exclude();
         self.health.check()?;
         let everything = self.shards.all().iter().all(|shard| chosen(shard.number()));
@@ -305,14 +367,7 @@ impl Core {
         let flushed: Vec<_> = match shards.as_slice() {
             // A commit waits for it: no work for threads that let others go first.
             [shard] if self.admission.anyone_waits() => vec![shard.flush(through, self.epoch())],
-            shards => {
-                // Each thread has shards that it flushes one after the other.
-                let each = shards.len().div_ceil(self.flush_threads(haste)).max(1);
-                let flush = |shard: &&Shard| shard.flush(through, self.epoch());
-                self.workers
-                    .upkeep
-                    .run(|| shards.par_chunks(each).flat_map_iter(|some| some.iter().map(flush)).collect())
-            }
+            shards => Round::new(self, shards, through, haste).run(),
         };
         self.evict();
         self.flusher.announce_room();
@@ -342,6 +397,7 @@ impl Core {
 
     pub(crate) fn flush_threads(&self, haste: Haste) -> usize {
         let hurries = haste == Haste::Awaited
+            || self.flusher.awaited.load(Ordering::Relaxed) > 0
             || self.admission.anyone_waits()
             || self.memory().unflushed_bytes > self.options.memory_budget_bytes / HURRY_PART;
         if hurries { self.shards.all().len() } else { self.workers.unhurried }
