@@ -1,5 +1,6 @@
 //! Flushing: when the shards' memtables go to their backends, and how much memory they may take until then.
 
+mod round;
 #[cfg(test)]
 mod tests;
 
@@ -7,9 +8,10 @@ use crate::commit::Group;
 use crate::core::Core;
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use rayon::prelude::*;
-use shingle_shard::{Memory, Shard, Version};
+use round::Round;
+use shingle_shard::{Memory, Version};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A shard with this many files at level 0 takes no flush until compaction has caught up: ingestion itself is never stalled by RocksDB.
@@ -51,6 +53,8 @@ pub struct FlushStats {
 pub(crate) struct Flusher {
     /// One flush at a time, and none during a rollback.
     flushing: Mutex<()>,
+    /// Flushes that somebody waits for.
+    pub(crate) awaited: AtomicUsize,
     state: Mutex<State>,
     /// With the lock of `state`: a reason to flush may have come up, or the store closes.
     wake: Condvar,
@@ -88,9 +92,6 @@ pub(crate) enum Haste {
     Unhurried,
 }
 
-/// From this part of the memory budget on, one in so many, what is not flushed makes every flush hurry.
-const HURRY_PART: u64 = 2;
-
 impl Flusher {
     pub(crate) fn new() -> Self {
         let state = State {
@@ -102,7 +103,13 @@ impl Flusher {
             woken: false,
             stop: false,
         };
-        Flusher { flushing: Mutex::new(()), state: Mutex::new(state), wake: Condvar::new(), freed: Condvar::new() }
+        Flusher {
+            flushing: Mutex::new(()),
+            awaited: AtomicUsize::new(0),
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            freed: Condvar::new(),
+        }
     }
 
     /// Keeps flushes away until the guard is dropped.
@@ -233,6 +240,22 @@ impl Flusher {
     }
 }
 
+/// Counts a flush that somebody waits for, from before it begins.
+pub(crate) struct Awaiting<'a>(&'a AtomicUsize);
+
+impl<'a> Awaiting<'a> {
+    pub(crate) fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Awaiting(count)
+    }
+}
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Core {
     /// What the memtables of all shards take.
     pub(crate) fn memory(&self) -> Memory {
@@ -294,6 +317,8 @@ impl Core {
     /// 4. The shards write their files and their marks.
     /// 5. Log segments that no shard needs any more are released.
     fn flush_shards(&self, chosen: impl Fn(usize) -> bool + Sync, haste: Haste) -> Result<Flushed> {
+        // Before it waits for one that is under way.
+        let _awaited = (haste == Haste::Awaited).then(|| Awaiting::begin(&self.flusher.awaited));
         let _one_at_a_time = self.flusher.exclude();
         self.health.check()?;
         let begun = Instant::now();
@@ -317,14 +342,7 @@ impl Core {
         let flushed: Vec<_> = match shards.as_slice() {
             // A commit waits for it: no work for threads that let others go first.
             [shard] if self.admission.anyone_waits() => vec![shard.flush(through, self.epoch())],
-            shards => {
-                // Each thread has shards that it flushes one after the other.
-                let each = shards.len().div_ceil(self.flush_threads(haste)).max(1);
-                let flush = |shard: &&Arc<Shard>| shard.flush(through, self.epoch());
-                self.workers
-                    .upkeep
-                    .run(|| shards.par_chunks(each).flat_map_iter(|some| some.iter().map(flush)).collect())
-            }
+            shards => Round::new(self, shards, through, haste).run(),
         };
         self.evict();
         self.flusher.announce_room();
@@ -353,13 +371,6 @@ impl Core {
             last_version: everywhere,
         };
         Ok(sum)
-    }
-
-    pub(crate) fn flush_threads(&self, haste: Haste) -> usize {
-        let hurries = haste == Haste::Awaited
-            || self.admission.anyone_waits()
-            || self.memory().unflushed_bytes > self.options.memory_budget_bytes / HURRY_PART;
-        if hurries { self.shards.now().all().len() } else { self.workers.unhurried }
     }
 
     /// A version is applied a moment before it is published, and its block is in the index only then.

@@ -219,8 +219,7 @@ impl Transaction {
                         return Err(Error::TooManyConflicts { attempts: attempt });
                     }
                     attempt += 1;
-                    // Until then a new snapshot does not see what it lost against, and would lose again.
-                    core.wait_for_numbered();
+                    core.wait_for_winner(&error);
                 }
                 outcome => return outcome,
             }

@@ -27,6 +27,12 @@ struct LargeCommit {
     keys: Option<HashSet<u64, BuildHasherDefault<Hashed>>>,
 }
 
+impl LargeCommit {
+    fn writes(&mut self, hash: u64) -> bool {
+        self.keys.get_or_insert_with(|| self.commit.key_hashes.iter().copied().collect()).contains(&hash)
+    }
+}
+
 impl InFlight {
     pub(crate) fn push(&mut self, commit: Arc<Commit>) {
         if commit.key_hashes.len() > SMALL_COMMIT_WRITES {
@@ -97,13 +103,13 @@ impl InFlight {
     /// Whether a commit above `after` writes the key with this hash.
     pub(crate) fn written_after(&mut self, hash: u64, after: Version) -> bool {
         self.small.get(&hash).is_some_and(|&version| version > after)
-            || self.large.iter_mut().any(|large| {
-                large.commit.version > after
-                    && large
-                        .keys
-                        .get_or_insert_with(|| large.commit.key_hashes.iter().copied().collect())
-                        .contains(&hash)
-            })
+            || self.large.iter_mut().any(|large| large.commit.version > after && large.writes(hash))
+    }
+
+    /// The newest commit that writes the key with this hash.
+    pub(crate) fn newest_writer(&mut self, hash: u64) -> Option<Version> {
+        let large = self.large.iter_mut().rev().find_map(|large| large.writes(hash).then_some(large.commit.version));
+        large.max(self.small.get(&hash).copied())
     }
 
     /// Whether a commit above `after` writes a key of `range`.

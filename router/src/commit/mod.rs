@@ -28,10 +28,10 @@ pub(crate) use prepare::Prepared;
 pub(crate) use sequencer::{Lifecycle, Sequencer};
 pub(crate) use validate::{ReadKey, ReadSet};
 
-use crate::Result;
 use crate::core::Core;
+use crate::{Error, Result};
 use parking_lot::MutexGuard;
-use shingle_shard::{Hashed, Version};
+use shingle_shard::{Hashed, Version, key_hash};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -100,10 +100,31 @@ impl Core {
 
     /// Waits until every commit that has its number now is visible, or has failed.
     pub(crate) fn wait_for_numbered(&self) {
+        let sequencer = self.sequencer.lock();
+        if let Some(newest) = sequencer.in_flight.newest() {
+            self.wait_through(sequencer, newest);
+        }
+    }
+
+    /// Waits until a new snapshot sees what a transaction lost against; until then it would lose again.
+    pub(crate) fn wait_for_winner(&self, lost: &Error) {
         let mut sequencer = self.sequencer.lock();
-        let Some(newest) = sequencer.in_flight.newest() else { return };
-        while sequencer.in_flight.oldest().is_some_and(|oldest| oldest <= newest) {
+        let Some(winner) = self.winner(&mut sequencer, lost) else { return };
+        self.wait_through(sequencer, winner);
+    }
+
+    fn wait_through(&self, mut sequencer: MutexGuard<'_, Sequencer>, version: Version) {
+        while sequencer.in_flight.oldest().is_some_and(|oldest| oldest <= version) {
             self.pipeline.published.wait(&mut sequencer);
+        }
+    }
+
+    /// The newest commit in flight that a transaction may have lost against; `None` if what it lost against is visible.
+    pub(crate) fn winner(&self, sequencer: &mut Sequencer, lost: &Error) -> Option<Version> {
+        if let Error::Conflict { key } = lost {
+            sequencer.in_flight.newest_writer(key_hash(key))
+        } else {
+            sequencer.in_flight.newest()
         }
     }
 

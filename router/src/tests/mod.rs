@@ -7,6 +7,7 @@ mod haste;
 mod reserve;
 mod rollback;
 mod sync;
+mod winner;
 
 use crate::commit::{CommitHandle, Group, Prepared, needs_sync};
 use crate::core::Core;
