@@ -27,4 +27,4 @@ demo: build
 
 test: setup
 	cargo test $(CARGO_FLAGS)
-	cargo test $(CARGO_FLAGS) --features failpoints --test crash --test checkpoint_crash --test prune_crash --test rebalance_crash --test backend_failpoints
+	cargo test $(CARGO_FLAGS) --features failpoints --test crash --test checkpoint_crash --test prune_crash --test rebalance_crash --test rebalance_failures --test backend_failpoints
