@@ -95,6 +95,8 @@ fn spread(db: &Database, shards: usize, rng: &mut SmallRng) -> Plan {
     Plan { moves, shards_after: shards, new_dirs: Vec::new() }
 }
 
+type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Whatever happens, the threads end.
 struct StopAtEnd<'a>(&'a AtomicBool);
 
@@ -137,7 +139,7 @@ fn load(db: &Database, rebalances: u64) {
             }
         });
         scope.spawn(move || {
-            let mut kept: Vec<(Snapshot, Vec<(Vec<u8>, Vec<u8>)>)> = Vec::new();
+            let mut kept: Vec<(Snapshot, Rows)> = Vec::new();
             let mut rng = SmallRng::seed_from_u64(9);
             while going() {
                 let now = db.snapshot();
@@ -145,7 +147,7 @@ fn load(db: &Database, rebalances: u64) {
                 if kept.len() == 3 {
                     kept.remove(0);
                 }
-                let rows = now.prefix("").collect::<shingle::Result<_>>().expect("a sound store");
+                let rows = now.prefix("").collect::<shingle::Result<Rows>>().expect("a sound store");
                 kept.push((now, rows));
                 let (then, rows) = &kept[rng.random_range(0..kept.len())];
                 let again: Vec<_> = then.prefix("").rev().collect::<shingle::Result<_>>().expect("a sound store");

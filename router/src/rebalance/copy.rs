@@ -21,6 +21,15 @@ const LEVEL0_FILES_MAX: u64 = 20;
 /// How long it rests before it looks again.
 const RETRY: Duration = Duration::from_millis(20);
 
+/// How long it rests at most before it looks whether the rate has changed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A slice is about what the rate allows in so long a time.
+const SLICES_PER_SEC: u64 = 10;
+
+/// Fewer bytes are not worth a file.
+const SLICE_BYTES_MIN: u64 = 64 << 10;
+
 /// How far the copying is. What a failure has interrupted goes on here; after a crash it begins anew.
 #[derive(Debug)]
 pub(super) struct Copying {
@@ -113,7 +122,9 @@ impl Core {
             return Ok(bytes);
         }
         let (mut cursor, mut page) = (source.rows.clone(), Page::default());
-        shard.backend().rows(&mut cursor, *through, &pick, SLICE, &mut page)?;
+        let rate = self.rebalancer.state.lock().bytes_per_sec.unwrap_or(u64::MAX);
+        let bytes = (rate / SLICES_PER_SEC).clamp(SLICE_BYTES_MIN, SLICE.bytes as u64) as usize;
+        shard.backend().rows(&mut cursor, *through, &pick, PageLimit { bytes, ..SLICE }, &mut page)?;
         for row in (0..page.len()).filter_map(|row| page.get(row)) {
             let target = target_of(row.key).expect("picked because it has one");
             arriving.entry(target).or_default().rows.push(row);
@@ -159,10 +170,15 @@ impl Core {
 
     /// Rests for as long as `bytes` may take.
     fn keep_rate(&self, bytes: u64, began: Instant) -> Result<(), Interrupted> {
-        let rate = self.rebalancer.state.lock().bytes_per_sec;
-        if let Some(rate) = rate {
+        loop {
+            // It may be changed meanwhile.
+            let Some(rate) = self.rebalancer.state.lock().bytes_per_sec else { break };
             let due = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
-            self.rebalancer.rest(due.saturating_sub(began.elapsed()))?;
+            let left = due.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            self.rebalancer.rest(left.min(LOOK))?;
         }
         let took = began.elapsed();
         self.rebalancer.note(|figures| figures.copying += took);

@@ -43,8 +43,10 @@ impl Decaying {
     /// as long.
     #[inline]
     pub(super) fn add(&self, now: u64, operations: u64) {
-        let sum = self.0.load(Relaxed) + operations * SIXTEENTHS;
-        if sum >> COUNT_BITS == now {
+        let packed = self.0.load(Relaxed);
+        let sum = packed + operations * SIXTEENTHS;
+        // A full count must not run over into the tick.
+        if packed >> COUNT_BITS == now && sum >> COUNT_BITS == now {
             self.0.store(sum, Relaxed);
         } else {
             self.add_decayed(now, operations);

@@ -196,11 +196,10 @@ fn show(bar: &ProgressBar, status: &RebalanceStatus) {
         .remaining_ms
         .map(|ms| format!(", {} left", units::duration(Duration::from_millis(ms))))
         .unwrap_or_default();
-    bar.set_message(match status.phase {
-        RebalancePhase::Copying => {
-            format!("{} copied, {}/s{left}", units::bytes(status.bytes_copied), units::bytes(status.bytes_per_sec))
-        }
-        other => phase(other).to_owned(),
+    bar.set_message(if status.phase == RebalancePhase::Copying {
+        format!("{} copied, {}/s{left}", units::bytes(status.bytes_copied), units::bytes(status.bytes_per_sec))
+    } else {
+        phase(status.phase).to_owned()
     });
 }
 

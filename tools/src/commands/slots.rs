@@ -96,8 +96,10 @@ impl SlotFigure {
     fn text(self, figure: f64) -> String {
         match self {
             SlotFigure::Bytes => units::bytes(figure as u64),
-            _ if figure < 10.0 => units::significant(figure),
-            _ => units::count(figure as u64),
+            SlotFigure::Heat | SlotFigure::Reads | SlotFigure::Writes | SlotFigure::Keys if figure < 10.0 => {
+                units::significant(figure)
+            }
+            SlotFigure::Heat | SlotFigure::Reads | SlotFigure::Writes | SlotFigure::Keys => units::count(figure as u64),
         }
     }
 }
