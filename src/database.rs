@@ -13,8 +13,9 @@ use std::sync::Arc;
 ///
 /// Every method may be called from any thread. Readers never wait for a writer.
 ///
-/// Let the last handle go before `main` returns, and join the threads that hold one: RocksDB takes its own threads down as the process ends, and
-/// aborts a process that still works with it then. Nothing that was acknowledged is lost by that, but the exit status is.
+/// A process may end while other threads still hold a handle: what was acknowledged is durable, and the next opening finds it. (On Linux with glibc
+/// it ends with its own status then, without the destructors of static objects: RocksDB's would bring it down while its instances are in use.
+/// Elsewhere, let the last handle go before `main` returns.)
 #[derive(Clone, Debug)]
 pub struct Database {
     pub(crate) store: Arc<Store>,

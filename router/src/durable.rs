@@ -28,6 +28,14 @@ pub(crate) fn create_dir_all(dir: &Path) -> io::Result<()> {
     missing.into_iter().chain([dir]).try_for_each(sync_name)
 }
 
+/// Makes `dir` if it is missing, durably; what is above it must be there.
+pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_name(dir),
+    }
+}
+
 /// Makes the names in `dir` durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))

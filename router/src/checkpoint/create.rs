@@ -117,7 +117,10 @@ impl Core {
     ) -> Result<Checkpoint> {
         let parts = list::parts(&disk.manifest.lock().shards, name.as_str());
         let marker = Layout { dir };
-        durable::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
+        // Not what is above them: a store whose directory was removed is not to come back so.
+        for dir in [&*Layout { dir: &disk.dir }.checkpoints(), dir] {
+            durable::create_dir(dir).map_err(|error| Error::io("create", dir, error))?;
+        }
         Creating::of_dirs(&parts)?.store(&marker)?;
         fail::fail_point!("checkpoint::after_marker");
         let moment = self.copy_moment(disk, dir, &parts)?;
@@ -145,7 +148,7 @@ impl Core {
     /// changes a shard, until everything is copied. Commits go on, above it.
     fn copy_moment(self: &Arc<Self>, disk: &Disk, dir: &Path, parts: &[PathBuf]) -> Result<Moment> {
         let store_dir = CheckpointLayout { dir }.store();
-        durable::create_dir_all(&store_dir).map_err(|error| Error::io("create", &store_dir, error))?;
+        durable::create_dir(&store_dir).map_err(|error| Error::io("create", &store_dir, error))?;
         let _no_flush = self.flusher.exclude();
         let _no_slice = self.rebalancer.exclude();
         // Nothing that the version sees is pruned while it is copied, and the floor does not pass it.
@@ -168,7 +171,7 @@ impl Core {
         let applied_through = topology.all().iter().map(|shard| shard.flushed_through()).min().unwrap_or(0);
         let link = |(shard, part): (&Arc<Shard>, &PathBuf)| {
             let above = part.parent().unwrap_or(dir);
-            durable::create_dir_all(above).map_err(|error| Error::io("create", above, error))?;
+            durable::create_dir(above).map_err(|error| Error::io("create", above, error))?;
             shard.backend().checkpoint(part)?;
             durable::sync_name(part).map_err(|error| Error::io("sync", above, error))
         };

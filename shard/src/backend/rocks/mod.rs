@@ -19,6 +19,7 @@ mod change_part;
 mod changes;
 mod checkpoint;
 mod error;
+mod exit;
 mod file_checksum;
 mod ingest;
 mod iterators;
@@ -49,6 +50,7 @@ use crate::backend::{
     RowRef, Run,
 };
 use crate::{Error, KeyRange, Order, Result, Version};
+use exit::OpenInstance;
 use iterators::IteratorPool;
 use meta::Meta;
 use metadata::VersionsOptions;
@@ -91,6 +93,8 @@ pub struct RocksBackend {
     instance_options: Options,
     /// Whether RocksDB keeps them.
     statistics: bool,
+    /// The last field: dropped when everything else is closed.
+    _open: OpenInstance,
 }
 
 impl fmt::Debug for RocksBackend {

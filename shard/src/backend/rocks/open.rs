@@ -2,6 +2,7 @@
 
 use super::RocksBackend;
 use super::error::{classify, classify_io};
+use super::exit::OpenInstance;
 use super::file_checksum;
 use super::ingest;
 use super::iterators::{IteratorPool, Purpose};
@@ -54,7 +55,9 @@ pub(super) fn open(
         ColumnFamilyDescriptor::new(VERSIONS, versions_options.now().clone()),
         ColumnFamilyDescriptor::new(CHANGES, changes_options.clone()),
     ];
+    let open = OpenInstance::new();
     let db = DB::open_cf_descriptors(&instance_options, path, families).map_err(|e| classify(path, &e))?;
+    open.opened();
     let db = Arc::new(db);
     versions_options.adapt(&db, path)?;
     let meta = Meta::open(&db, path, identity, mode == Mode::Create)?;
@@ -82,6 +85,7 @@ pub(super) fn open(
         statistics: options.enable_statistics,
         path: path.into(),
         db,
+        _open: open,
     };
     check_witness(&backend)?;
     Ok(backend)
