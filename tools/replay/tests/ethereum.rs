@@ -2,13 +2,15 @@
 
 use shingle_replay::{Options, Report, run};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 /// They lie beside the project, or where the variable says.
 fn chains() -> Option<PathBuf> {
-    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/chains"));
+    let beside = || {
+        Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests")).join("../../../shared/chains")
+    };
     let path = std::env::var_os("SHINGLE_CHAINS").map_or_else(beside, PathBuf::from);
     path.is_dir().then_some(path)
 }

@@ -2,7 +2,7 @@
 
 use crate::serving::Serving;
 use crate::support::Place;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const ADDRESS: &str = "127.0.0.1:9464";
@@ -13,8 +13,13 @@ fn blocks<'a>(text: &'a str, language: &'a str) -> impl Iterator<Item = &'a str>
     parts.map(str::trim)
 }
 
+/// Asked when the test runs: a target directory that clones share keeps the program of the first of them.
+fn tools() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests").into()
+}
+
 fn document(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    let path = tools().join("../docs").join(name);
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
@@ -34,8 +39,7 @@ fn run(place: &Place, line: &str) -> String {
 fn clone_with_store() -> Place {
     let place = Place::new();
     place.ok(&["demo", "--blocks", "3", "--accounts", "300", "--transfers", "20"]);
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::os::unix::fs::symlink(tools, place.path("tools")).expect("a writable directory");
+    std::os::unix::fs::symlink(tools(), place.path("tools")).expect("a writable directory");
     place
 }
 
