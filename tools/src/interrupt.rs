@@ -3,12 +3,19 @@
 use anyhow::Context;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// The exit code of a process that Ctrl-C ended, as shells count it.
 const INTERRUPTED: i32 = 130;
 
 /// The process ends at once: somebody is cleaning up.
 static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// The work has ended, because its files are gone or by itself.
+static WORK_ENDED: AtomicBool = AtomicBool::new(false);
+
+/// How long a clean-up waits for the work to end before it looks for what the work has made meanwhile.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Whether Ctrl-C was pressed.
 #[derive(Clone, Debug)]
@@ -29,10 +36,16 @@ impl Interrupt {
         Ok(Interrupt(asked))
     }
 
-    /// From now on, the first Ctrl-C ends the process at once, after `clean_up`.
+    /// From now on, the first Ctrl-C ends the process at once, after `clean_up`. That is called twice: work that was about to make a store
+    /// makes its directory again.
     pub(crate) fn ends_at_once(clean_up: impl Fn() + Send + 'static) -> anyhow::Result<()> {
         ctrlc::set_handler(move || {
             ENDING.store(true, Ordering::SeqCst);
+            clean_up();
+            let begun = Instant::now();
+            while !WORK_ENDED.load(Ordering::SeqCst) && begun.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             clean_up();
             std::process::exit(INTERRUPTED);
         })
@@ -42,6 +55,7 @@ impl Interrupt {
     /// Does not return if the process is ending at once: what fails in the meantime, its files being gone, is nobody's concern, and must not
     /// end the process before all is cleaned up.
     pub(crate) fn leave_the_end_to_it() {
+        WORK_ENDED.store(true, Ordering::SeqCst);
         while ENDING.load(Ordering::SeqCst) {
             std::thread::park();
         }

@@ -243,7 +243,7 @@ impl Log {
         };
         self.cut_off_spare()?;
         let file_bytes = (FRAMES_AT + bytes).max(self.options.segment_bytes);
-        let (free, mut file) = self.take_file(number, file_bytes)?;
+        let (free, mut file, is_new) = self.take_file(number, file_bytes)?;
         let path = self.path(LogFile::Segment(number));
         // The name comes last: whatever has a segment's name has a durable header.
         let written = file.write_at(&mut [IoSlice::new(&header.encode())], 0).and_then(|()| file.sync());
@@ -257,7 +257,7 @@ impl Log {
         named.map_err(|error| self.fail(error))?;
         fail::fail_point!("log::segment::created");
         self.free.retain(|&number, _| LogFile::Free(number) != free);
-        if let Some(full) = self.active.replace(Active::new(header, path, file, file_bytes)) {
+        if let Some(full) = self.active.replace(Active::new(header, path, file, file_bytes, is_new)) {
             self.sealed.push_back(Sealed {
                 number: full.header.number,
                 bytes: full.file_bytes,
@@ -268,17 +268,17 @@ impl Log {
         Ok(())
     }
 
-    /// A file of `bytes`: one that waits for reuse, or a new one with this number.
-    fn take_file(&mut self, number: u64, bytes: u64) -> Result<(LogFile, Box<dyn DiskFile>)> {
+    /// A file of `bytes`: one that waits for reuse, or a new one with this number. Says whether it is new.
+    fn take_file(&mut self, number: u64, bytes: u64) -> Result<(LogFile, Box<dyn DiskFile>, bool)> {
         if let Some((&number, _)) = self.free.iter().find(|&(_, &free_bytes)| free_bytes == bytes) {
             let path = self.path(LogFile::Free(number));
             let file = self.disk.open(&path).map_err(|error| Error::io("open", &path, error))?;
-            return Ok((LogFile::Free(number), file));
+            return Ok((LogFile::Free(number), file, false));
         }
         let path = self.path(LogFile::Free(number));
         let file = self.disk.create(&path, bytes).map_err(|error| Error::io("create", &path, error))?;
         self.free.insert(number, bytes);
-        Ok((LogFile::Free(number), file))
+        Ok((LogFile::Free(number), file, true))
     }
 
     /// Removes a file that did not become a segment, so that it does not take the room of the next attempt. If that

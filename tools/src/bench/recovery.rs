@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Instant;
 
 /// What the child says once everything is committed.
@@ -126,9 +126,12 @@ fn child() -> MutexGuard<'static, Option<Killed>> {
 
 /// Ends the process that loads a store, for good: no other one is begun.
 pub(super) fn end_child() {
-    let mut child = child();
-    *child = None;
-    std::mem::forget(child);
+    static ENDED: Once = Once::new();
+    ENDED.call_once(|| {
+        let mut child = child();
+        *child = None;
+        std::mem::forget(child);
+    });
 }
 
 /// A process that does not outlive its owner.
