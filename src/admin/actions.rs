@@ -46,6 +46,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action { name: "checkpoint/verify", prepare: |body| prepare(body, verify_checkpoint) },
     Action { name: "checkpoint/delete", prepare: |body| prepare(body, delete_checkpoint) },
     Action { name: "rebalance", prepare: |body| prepare(body, moves::carry_out::<RebalanceRequest>) },
+    Action { name: "rebalance/rate", prepare: |body| prepare(body, moves::rate) },
     Action { name: "rebalance/resume", prepare: |body| prepare(body, moves::resume) },
     Action { name: "rebalance/abort", prepare: |body| prepare(body, moves::abort) },
     Action { name: "reshard", prepare: |body| prepare(body, moves::carry_out::<ReshardRequest>) },

@@ -17,7 +17,7 @@
 //! | `POST /checkpoint`, `/checkpoint/verify`, `/checkpoint/delete` | the same; its body is a [`CheckpointRequest`] |
 //! | `POST /rebalance`, `POST /reshard` | the same; their bodies are a [`RebalanceRequest`](crate::RebalanceRequest) and a [`ReshardRequest`](crate::ReshardRequest) |
 //! | `POST /rebalance/plan`, `POST /reshard/plan` | what these would come to, at once; nothing is changed |
-//! | `POST /rebalance/resume`, `/rebalance/abort` | the same; the body of the first is a [`ResumeRequest`] |
+//! | `POST /rebalance/resume`, `/rebalance/rate`, `/rebalance/abort` | the same; the body of the first two is a [`ResumeRequest`] |
 //! | `POST /slots/measure` | the same |
 //! | `GET /operations`, `GET /operations/ID` | what runs, how far it is, and what came out |
 //!

@@ -26,6 +26,11 @@ pub(super) fn carry_out<T: Planned>(asked: T, db: &Database, reporter: &Reporter
     Ok(json!(outcome))
 }
 
+pub(super) fn rate(asked: ResumeRequest, db: &Database, _: &Reporter) -> Result<Value> {
+    db.set_rebalance_rate(asked.rate_bytes_per_sec);
+    Ok(json!(asked))
+}
+
 pub(super) fn resume(asked: ResumeRequest, db: &Database, reporter: &Reporter) -> Result<Value> {
     let done = db.resume_rebalance(finished(asked.rate_bytes_per_sec), &in_parts(reporter))?;
     reporter.report(Progress { done: PARTS, total: PARTS });

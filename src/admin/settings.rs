@@ -61,7 +61,7 @@ pub struct CheckpointRequest {
     pub name: String,
 }
 
-/// What `POST /rebalance/resume` takes.
+/// What `POST /rebalance/resume` and `/rebalance/rate` take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResumeRequest {

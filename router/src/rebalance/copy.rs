@@ -172,7 +172,8 @@ impl Core {
         let mut lagged = false;
         while targets.iter().any(lags) {
             lagged = true;
-            self.rebalancer.note(|figures| (figures.waits_for_compaction, figures.copying) = (true, figures.copying + RETRY));
+            self.rebalancer
+                .note(|figures| (figures.waits_for_compaction, figures.copying) = (true, figures.copying + RETRY));
             self.rebalancer.rest(RETRY)?;
             self.health.check()?;
         }

@@ -3,7 +3,8 @@
 use super::copy::Copying;
 use super::status::RebalancePhase;
 use super::{
-    Interrupted, Plan, RebalanceOptions, RebalanceStats, RebalanceStatus, RebalanceWait, Rebalanced, Rebalancer, Unfinished,
+    Interrupted, Plan, RebalanceOptions, RebalanceStats, RebalanceStatus, RebalanceWait, Rebalanced, Rebalancer,
+    Unfinished,
 };
 use crate::core::Core;
 use crate::slot::SlotMap;

@@ -173,8 +173,7 @@ impl Figures {
     /// Of one that was cut short, over a store with this slot map.
     pub(super) fn of(unfinished: &Unfinished, map: &SlotMap) -> Self {
         // Of two maps the newer one is where slots were to go: if it is not in force, they never went.
-        let aborted =
-            matches!(unfinished, Unfinished::Cleaning { other, .. } if other.epoch() > map.epoch());
+        let aborted = matches!(unfinished, Unfinished::Cleaning { other, .. } if other.epoch() > map.epoch());
         let other = unfinished.other().filter(|_| !aborted);
         let slots = other.map_or(0, |other| differing(map, other).count()) as u64;
         let phase = match unfinished {

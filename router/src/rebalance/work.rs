@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn changes_count_before_the_first_row_does_and_nothing_counts_twice() {
-        let stats = BackendStats { rows_estimate: 100, live_bytes: 1000, changes_bytes: 250, ..BackendStats::default() };
+        let stats =
+            BackendStats { rows_estimate: 100, live_bytes: 1000, changes_bytes: 250, ..BackendStats::default() };
         let work = Work::of(&stats, 10);
         let done = |changes, rows| work.done(&changes, &rows, 20) / work.whole();
         assert_eq!(done(cursor(false, 0), cursor(false, 0)), 0.0);
