@@ -207,7 +207,7 @@ impl Flusher {
     /// The flush thread.
     pub(crate) fn run(core: &Arc<Core>) {
         let flusher = &core.flusher;
-        let mut slots_kept = Instant::now();
+        let mut slots_kept: Option<Instant> = None;
         loop {
             flusher.state.lock().woken = false;
             core.evict();
@@ -218,9 +218,9 @@ impl Flusher {
                 Plan::All => core.flush_shards(|_| true, Haste::Unhurried).map(Some).map_err(Some),
                 Plan::Largest => core.flush_largest().map(Some).map_err(Some),
             };
-            if matches!(outcome, Ok(Some(_))) && slots_kept.elapsed() >= SLOTS_KEPT {
+            if matches!(outcome, Ok(Some(_))) && slots_kept.is_none_or(|kept| kept.elapsed() >= SLOTS_KEPT) {
                 core.save_slot_stats();
-                slots_kept = Instant::now();
+                slots_kept = Some(Instant::now());
             }
             let mut state = flusher.state.lock();
             if state.stop {

@@ -82,7 +82,11 @@ pub(super) trait Settings: Serialize + DeserializeOwned {
     }
 
     fn read(body: &[u8]) -> Result<Self, String> {
-        let text = if body.trim_ascii().is_empty() { b"{}" } else { body };
+        let text = if body.trim_ascii().is_empty() { b"{}" } else { body.trim_ascii() };
+        // A list of values without names would be taken, too.
+        if !text.starts_with(b"{") {
+            return Err("they are a JSON object".to_owned());
+        }
         let settings: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         settings.check()?;
         Ok(settings)
