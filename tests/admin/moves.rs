@@ -290,6 +290,7 @@ fn one_that_has_stopped_says_why_and_is_resumed() {
     assert_eq!(contents(&node), before);
     let still_full = done(&node, "/rebalance/resume", &json!({}));
     assert_eq!(still_full["state"], "failed", "{still_full}");
+    drop(file);
     std::fs::remove_file(&filler).expect("it is ours");
     let resumed = done(&node, "/rebalance/resume", &json!({}));
     assert_eq!(resumed["result"]["shards"], 4, "{resumed}");

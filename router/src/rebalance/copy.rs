@@ -185,18 +185,20 @@ impl Core {
 
     /// Rests for as long as `bytes` may take.
     fn keep_rate(&self, bytes: u64, began: Instant) -> Result<(), Interrupted> {
+        let mut noted = Duration::ZERO;
         loop {
+            let took = began.elapsed();
+            self.rebalancer.note(|figures| figures.copying += took - noted);
+            noted = took;
             // It may be changed meanwhile.
             let Some(rate) = self.rebalancer.state.lock().bytes_per_sec else { break };
             let due = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
-            let left = due.saturating_sub(began.elapsed());
+            let left = due.saturating_sub(took);
             if left.is_zero() {
                 break;
             }
             self.rebalancer.rest(left.min(LOOK))?;
         }
-        let took = began.elapsed();
-        self.rebalancer.note(|figures| figures.copying += took);
         Ok(())
     }
 }

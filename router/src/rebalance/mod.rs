@@ -47,7 +47,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use shingle_shard::Shard;
 use status::Figures;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The rebalancing under way, if there is one.
 #[derive(Debug, Default)]
@@ -77,8 +77,6 @@ struct State {
     dropped: Vec<Arc<Shard>>,
     /// Why the thread does not go on.
     failure: Option<Error>,
-    /// When it was told to go on.
-    resumed: Option<Instant>,
     give_up: bool,
     /// It is too late to give up.
     handing_over: bool,

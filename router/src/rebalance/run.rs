@@ -8,19 +8,12 @@ use super::{
 };
 use crate::core::Core;
 use crate::slot::SlotMap;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often who waits is told how far it is.
 const TELL: Duration = Duration::from_millis(100);
-
-/// For so long after a resumption a full disk is not believed: RocksDB refuses to write until it has seen by itself that there is room, and looks every five
-/// seconds.
-const ROOM_SEEN: Duration = Duration::from_secs(12);
-
-/// How often it is tried meanwhile.
-const ROOM_LOOK: Duration = Duration::from_millis(500);
 
 impl Rebalancer {
     /// The rebalance thread: goes on with whatever is unfinished, until the store closes.
@@ -43,11 +36,6 @@ impl Rebalancer {
 
     fn fail(&self, error: Error) {
         let mut state = self.state.lock();
-        if error.kind() == ErrorKind::NoSpace && state.resumed.is_some_and(|resumed| resumed.elapsed() < ROOM_SEEN) {
-            state.handing_over = false;
-            self.changed.wait_while_for(&mut state, |state| !state.stop && !state.give_up, ROOM_LOOK);
-            return;
-        }
         state.failure = Some(error);
         state.totals.failed += 1;
         (state.give_up, state.handing_over) = (false, false);
@@ -209,7 +197,6 @@ impl Core {
                 return Err(Error::NoRebalance);
             }
             state.failure = None;
-            state.resumed = Some(Instant::now());
             state.bytes_per_sec = options.bytes_per_sec;
             self.rebalancer.changed.notify_all();
         }

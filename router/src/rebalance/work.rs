@@ -42,7 +42,9 @@ mod tests {
     use super::*;
 
     fn cursor(finished: bool, looked: u64) -> MovingCursor {
-        MovingCursor { finished, looked, ..MovingCursor::default() }
+        let mut cursor = MovingCursor::default();
+        (cursor.finished, cursor.looked) = (finished, looked);
+        cursor
     }
 
     #[test]

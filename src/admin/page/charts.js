@@ -90,7 +90,9 @@ const shardOfSlots = ({ runs }) => runs.flatMap(([shard, run]) => Array(run).fil
 function drawSlots(canvas, map) {
   const owners = shardOfSlots(map), goals = map.next ? shardOfSlots(map.next) : owners;
   const slots = owners.length;
-  const columns = Math.min(256, 2 ** Math.ceil(Math.log2(Math.sqrt(slots * 8))));
+  const moving = sum(owners, (owner, slot) => owner === goals[slot] ? 0 : 1);
+  // Halves of cells need larger ones.
+  const columns = Math.min(256, 2 ** Math.ceil(Math.log2(Math.sqrt(slots * (moving ? 4 : 8)))));
   const rows = Math.ceil(slots / columns);
   const cell = Math.max(1, Math.floor(1280 / columns));
   const gap = cell > 3 ? 1 : 0;
@@ -99,6 +101,7 @@ function drawSlots(canvas, map) {
   const side = cell - gap;
   owners.forEach((owner, slot) => {
     const x = slot % columns * cell, y = Math.floor(slot / columns) * cell, goal = goals[slot];
+    pen.globalAlpha = moving && goal === owner ? .4 : 1;
     pen.fillStyle = colour(owner);
     pen.fillRect(x, y, side, side);
     if (goal === owner) return;
@@ -116,7 +119,6 @@ function drawSlots(canvas, map) {
     const way = goals[at] === owners[at] ? "" : `, on its way to shard ${goals[at]}`;
     byId("slot").textContent = at < slots ? `slot ${count(at)}: shard ${owners[at]}${way}` : "\u00a0";
   };
-  const moving = sum(owners, (owner, slot) => owner === goals[slot] ? 0 : 1);
   const onTheirWay = moving ? `, ${count(moving)} on their way` : "";
   byId("slots-caption").textContent = `${count(slots)} over ${count(new Set(owners).size)} shards, map ${map.epoch}${onTheirWay}`;
 }

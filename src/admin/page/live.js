@@ -117,7 +117,7 @@ function showRebalancing({ runs, failed, slots, bytes: copied, last, barrier_mic
     ["slots handed over", `${count(now.slots_done)} of ${count(now.slots)}`],
     ["shards in the end", count(now.shards_after)],
     ["copied", `${bytes(now.bytes_copied)}, ${count(now.rows_copied)} rows`],
-    ["rate", `${bytes(now.bytes_per_sec)}/s${now.bytes_per_sec_max === null ? "" : ` of ${bytes(now.bytes_per_sec_max)}/s`}`],
+    ["rate", `${bytes(now.bytes_per_sec)}/s${now.bytes_per_sec_max === null ? "" : `, at most ${bytes(now.bytes_per_sec_max)}/s`}`],
     ["longest pause", micros(now.barrier_micros_max)],
   ] : [
     ["now", "none"],
