@@ -56,17 +56,19 @@ pub use config::{
     CheckpointConfig, Compression, Config, ConfigError, FlushConfig, LogConfig, Preset, PruneConfig, RocksOptions,
 };
 pub use database::Database;
+pub use rebalancing::RebalanceOutcome;
 pub use shingle_router::{
     At, Balance, Batch, Block, Change, ChangeFeed, Checkpoint, CheckpointProgress, CheckpointReport, CheckpointStats,
     CommitHandle, Condition, Counts, Diff, Difference, Distribution, Durability, EngineStats, Error, ErrorKind,
     FileDamage, FlushStats, Flushed, HALF_LIFE, Isolation, KeyRange, LogStats, MeasureProgress, Memory, Move,
     OpenSnapshots, Plan, PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, READS_SAMPLED, RebalanceOptions,
-    RebalancePhase, RebalanceRequest, RebalanceStatus, RebalanceWait, Rebalanced, Recovery, RecoveryCut, RepairReport,
-    ReshardRequest, RestoreOptions, Restored, Result, Retention, RoutingKey, RowCacheStats, Scan, SealedBlock,
-    ShardDiagnosis, ShardLoad, ShardRepair, ShardShare, ShardStats, ShardVerified, Shortfall, Simulation, SlotMap,
-    SlotStatistics, SlotStats, Snapshot, Space, Stats, THRESHOLD_PERCENT_DEFAULT, Transaction, TransactionScan,
-    VerifyProgress, VerifyReport, Version,
+    RebalancePhase, RebalanceRequest, RebalanceStats, RebalanceStatus, RebalanceWait, Rebalanced, Recovery,
+    RecoveryCut, RepairReport, ReshardRequest, RestoreOptions, Restored, Result, Retention, RoutingKey, RowCacheStats,
+    Scan, SealedBlock, ShardDiagnosis, ShardLoad, ShardRepair, ShardShare, ShardStats, ShardVerified, Shortfall,
+    Simulation, SlotMap, SlotStatistics, SlotStats, Snapshot, Space, Stats, THRESHOLD_PERCENT_DEFAULT, Transaction,
+    TransactionScan, VerifyProgress, VerifyReport, Version,
 };
+pub use slots::{ShardOccupancy, ShardStatistics};
 pub use status::Status;
 
 /// The code of the README compiles.

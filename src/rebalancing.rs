@@ -1,7 +1,18 @@
 //! Moving slots between shards, and changing the number of shards, while the store runs.
 
 use crate::Database;
-use shingle_router::{Plan, RebalanceOptions, RebalanceStatus, Rebalanced, Result};
+use serde::{Deserialize, Serialize};
+use shingle_router::{Plan, RebalanceOptions, RebalanceStatus, Rebalanced, Result, Shortfall, Simulation};
+
+/// What carrying out a simulation came to: the document of `shingle rebalance --json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RebalanceOutcome {
+    /// What was done.
+    #[serde(flatten)]
+    pub done: Rebalanced,
+    /// What could not be evened out, as the simulation said.
+    pub shortfalls: Vec<Shortfall>,
+}
 
 /// Rebalancing.
 impl Database {
@@ -30,6 +41,33 @@ impl Database {
         progress: &dyn Fn(&RebalanceStatus),
     ) -> Result<Rebalanced> {
         self.store.rebalance(plan, options, progress)
+    }
+
+    /// Carries out what was simulated, as [`Database::rebalance`] does. Where nothing is to be moved, nothing is done.
+    ///
+    /// ```
+    /// use shingle::{Database, RebalanceOptions, RebalanceRequest};
+    /// let db = Database::builder("").shards(4).in_memory()?;
+    /// let wanted = RebalanceRequest { to_shards: Some(5), ..RebalanceRequest::default() };
+    /// let simulation = db.plan_rebalance(&wanted)?;
+    /// assert_eq!(db.carry_out(&simulation, RebalanceOptions::default(), &|_| {})?.done.shards, 5);
+    /// # Ok::<(), shingle::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Database::rebalance`].
+    pub fn carry_out(
+        &self,
+        simulation: &Simulation,
+        options: RebalanceOptions,
+        progress: &dyn Fn(&RebalanceStatus),
+    ) -> Result<RebalanceOutcome> {
+        let done = if simulation.is_empty() {
+            Rebalanced { shards: self.shards(), ..Rebalanced::default() }
+        } else {
+            self.rebalance(&simulation.plan, options, progress)?
+        };
+        Ok(RebalanceOutcome { done, shortfalls: simulation.shortfalls.clone() })
     }
 
     /// How far the rebalancing under way is; `None`: there is none.

@@ -1,7 +1,34 @@
 //! Slots: what is known of them, and plans to move them.
 
 use crate::Database;
-use shingle_router::{MeasureProgress, RebalanceRequest, ReshardRequest, Result, Simulation, SlotStatistics};
+use serde::{Deserialize, Serialize};
+use shingle_router::{
+    MeasureProgress, RebalanceRequest, ReshardRequest, Result, ShardLoad, Simulation, SlotStatistics, Version,
+};
+use std::path::PathBuf;
+
+/// What each shard carries: the document of `shingle shards --json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShardStatistics {
+    /// The version at which keys and bytes were measured; `None`: never.
+    pub measured_at: Option<Version>,
+    /// After this time, in seconds, a read or a write counts half.
+    pub half_life_secs: u64,
+    /// Each shard, by number.
+    pub shards: Vec<ShardOccupancy>,
+}
+
+/// What one shard carries, and where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShardOccupancy {
+    /// The sums of its slots.
+    #[serde(flatten)]
+    pub load: ShardLoad,
+    /// Its directory; `None` for a store in memory.
+    pub path: Option<PathBuf>,
+    /// Bytes of its files.
+    pub file_bytes: u64,
+}
 
 /// Slots.
 impl Database {
@@ -19,6 +46,19 @@ impl Database {
     #[must_use]
     pub fn slot_stats(&self) -> SlotStatistics {
         self.store.slot_stats()
+    }
+
+    /// What is known of the slots of each shard, and where the shard is. Cheap.
+    #[must_use]
+    pub fn shard_stats(&self) -> ShardStatistics {
+        let SlotStatistics { measured_at, half_life_secs, shards, .. } = self.slot_stats();
+        let figures = self.stats().shards;
+        let shard = |(load, figures): (ShardLoad, shingle_router::ShardStats)| ShardOccupancy {
+            load,
+            path: figures.path,
+            file_bytes: figures.file_bytes,
+        };
+        ShardStatistics { measured_at, half_life_secs, shards: shards.into_iter().zip(figures).map(shard).collect() }
     }
 
     /// Reads every key at the newest version, and counts keys and bytes of each slot. Returns what is then known. `progress` is called

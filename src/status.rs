@@ -37,6 +37,12 @@ impl Database {
         self.store.slot_map()
     }
 
+    /// Where slots are going to, while they are copied; `None`: none are on their way.
+    #[must_use]
+    pub fn next_slot_map(&self) -> Option<SlotMap> {
+        self.store.next_slot_map()
+    }
+
     /// What was counted since the store was opened, and how long commits took, in microseconds: cheap enough to be asked for every second.
     #[must_use]
     pub fn counts(&self) -> (Counts, Distribution) {

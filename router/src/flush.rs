@@ -24,6 +24,9 @@ const PENDING_COMPACTION_BYTES_MAX: u64 = 64 << 30;
 /// How long a failed flush, or one that waits for compaction, rests before it is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// After a flush, what is known of the slots is kept if it was kept longer ago than this.
+const SLOTS_KEPT: Duration = Duration::from_secs(60);
+
 /// What a flush wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Flushed {
@@ -204,6 +207,7 @@ impl Flusher {
     /// The flush thread.
     pub(crate) fn run(core: &Arc<Core>) {
         let flusher = &core.flusher;
+        let mut slots_kept: Option<Instant> = None;
         loop {
             flusher.state.lock().woken = false;
             core.evict();
@@ -214,6 +218,10 @@ impl Flusher {
                 Plan::All => core.flush_shards(|_| true, Haste::Unhurried).map(Some).map_err(Some),
                 Plan::Largest => core.flush_largest().map(Some).map_err(Some),
             };
+            if matches!(outcome, Ok(Some(_))) && slots_kept.is_none_or(|kept| kept.elapsed() >= SLOTS_KEPT) {
+                core.save_slot_stats();
+                slots_kept = Some(Instant::now());
+            }
             let mut state = flusher.state.lock();
             if state.stop {
                 return;

@@ -76,6 +76,11 @@ impl Layout<'_> {
         self.dir.join("slots")
     }
 
+    /// The same, while it is written.
+    pub(crate) fn slots_new(&self) -> PathBuf {
+        self.dir.join("slots.new")
+    }
+
     /// Where the log lies unless it has a disk of its own.
     pub(crate) fn log(&self) -> PathBuf {
         self.dir.join("log")

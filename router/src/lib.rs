@@ -65,8 +65,9 @@ pub use open::{OpenOptions, SHARDS_DEFAULT};
 pub use options::{Options, PruneSettings};
 pub use prune::{PruneHold, PruneOptions, PruneProgress, PruneStats, Pruned, Retention, Space};
 pub use rebalance::{
-    Balance, Goal, Move, Occupancy, Plan, Planned, RebalanceOptions, RebalancePhase, RebalanceRequest, RebalanceStatus,
-    RebalanceWait, Rebalanced, ReshardRequest, ShardShare, Shortfall, Simulation, THRESHOLD_PERCENT_DEFAULT,
+    Balance, Goal, Move, Occupancy, Plan, Planned, RebalanceOptions, RebalancePhase, RebalanceRequest, RebalanceStats,
+    RebalanceStatus, RebalanceWait, Rebalanced, ReshardRequest, ShardShare, Shortfall, Simulation,
+    THRESHOLD_PERCENT_DEFAULT,
 };
 pub use recovery::{Recovery, RecoveryCut};
 pub use repair::{RepairReport, ShardDiagnosis, ShardRepair, repair};

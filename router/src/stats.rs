@@ -7,6 +7,7 @@ use crate::health::Condition;
 use crate::histogram::{Distribution, micros};
 use crate::log::LogStats;
 use crate::prune::PruneStats;
+use crate::rebalance::RebalanceStats;
 use crate::recovery::Recovery;
 use crate::shards::Topology;
 use crate::snapshot::OpenSnapshots;
@@ -87,6 +88,8 @@ pub struct Stats {
     pub prune: PruneStats,
     /// How long prunings took, in microseconds.
     pub prune_micros: Distribution,
+    /// What rebalancings have done, and how far one is.
+    pub rebalance: RebalanceStats,
     /// What opening the store has found in its log.
     pub recovery: Recovery,
     /// Whether the store takes commits.
@@ -224,6 +227,7 @@ impl Core {
             checkpoint_micros: self.counters.checkpoint_micros.distribution(),
             prune: self.prune_stats(),
             prune_micros: self.counters.prune_micros.distribution(),
+            rebalance: self.rebalance_stats(),
             recovery: self.recovery.clone(),
             condition: self.condition(),
         }

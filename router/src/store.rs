@@ -10,7 +10,6 @@ use crate::feed::{ChangeFeed, Diff};
 use crate::flush::{Flushed, Flusher};
 use crate::health::Condition;
 use crate::histogram::Distribution;
-use crate::layout::Layout;
 use crate::prune::{PruneOptions, PruneProgress, Pruned, Pruner, Retention};
 use crate::rebalance::{
     Plan, RebalanceOptions, RebalanceRequest, RebalanceStatus, Rebalanced, Rebalancer, ReshardRequest, Simulation,
@@ -328,6 +327,12 @@ impl Store {
         self.core.shards.now().map.clone()
     }
 
+    /// Where slots are going to, while they are copied; `None`: none are on their way.
+    #[must_use]
+    pub fn next_slot_map(&self) -> Option<SlotMap> {
+        self.core.shards.now().next.clone()
+    }
+
     /// Tells those who find the store locked at which address this process serves it; `None`: at none any more.
     pub fn announce(&self, address: Option<&str>) {
         if let Some(disk) = &self.core.disk {
@@ -414,11 +419,7 @@ impl Store {
             let next_version = self.core.sequencer.lock().next_version();
             log.lock().close(next_version)?;
         }
-        if let Some(disk) = &self.core.disk {
-            let store_id = disk.manifest.lock().store_id;
-            // Estimates, which a store does without.
-            let _not_needed = self.core.shards.now().counters.save(&Layout { dir: &disk.dir }, &store_id);
-        }
+        self.core.save_slot_stats();
         self.core.persist_blocks(self.core.visible())
     }
 }

@@ -1,12 +1,13 @@
 //! What can be asked of a running store: each action is a name, what it can be told, and what it does.
 
 use super::guard::BODY_BYTES_MAX;
+use super::moves;
 use super::operations::{Progress, Reporter};
 use super::settings::{CheckpointRequest, NoSettings, PruneRequest, Settings};
 use super::state::App;
-use crate::{CheckpointProgress, Database, Result};
+use crate::{CheckpointProgress, Database, RebalanceRequest, ReshardRequest, Result};
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -44,6 +45,12 @@ pub(super) const ACTIONS: &[Action] = &[
     Action { name: "checkpoint", prepare: |body| prepare(body, checkpoint) },
     Action { name: "checkpoint/verify", prepare: |body| prepare(body, verify_checkpoint) },
     Action { name: "checkpoint/delete", prepare: |body| prepare(body, delete_checkpoint) },
+    Action { name: "rebalance", prepare: |body| prepare(body, moves::carry_out::<RebalanceRequest>) },
+    Action { name: "rebalance/rate", prepare: |body| prepare(body, moves::rate) },
+    Action { name: "rebalance/resume", prepare: |body| prepare(body, moves::resume) },
+    Action { name: "rebalance/abort", prepare: |body| prepare(body, moves::abort) },
+    Action { name: "reshard", prepare: |body| prepare(body, moves::carry_out::<ReshardRequest>) },
+    Action { name: "slots/measure", prepare: |body| prepare(body, moves::measure) },
 ];
 
 fn prepare<T: Settings + Send + 'static>(
@@ -58,18 +65,26 @@ fn prepare<T: Settings + Send + 'static>(
 /// The route of an action. It answers at once; the work goes on, and `/operations/ID` tells how far it is.
 pub(super) fn route(action: &'static Action) -> MethodRouter<Arc<App>> {
     post(move |State(app): State<Arc<App>>, body: Body| async move {
-        let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
-            let said = format!("a body has at most {BODY_BYTES_MAX} bytes\n");
-            return (StatusCode::PAYLOAD_TOO_LARGE, said).into_response();
+        let body = match read_body(body).await {
+            Ok(body) => body,
+            Err(refused) => return refused,
         };
         match (action.prepare)(&body) {
             Ok(prepared) => begin(app, action.name, prepared),
-            Err(wrong) => {
-                let said = format!("{} does not take these settings: {wrong}\n", action.name);
-                (StatusCode::BAD_REQUEST, said).into_response()
-            }
+            Err(wrong) => wrong_settings(action.name, &wrong),
         }
     })
+}
+
+pub(super) async fn read_body(body: Body) -> std::result::Result<Bytes, Response> {
+    to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
+        let said = format!("a body has at most {BODY_BYTES_MAX} bytes\n");
+        (StatusCode::PAYLOAD_TOO_LARGE, said).into_response()
+    })
+}
+
+pub(super) fn wrong_settings(action: &str, wrong: &str) -> Response {
+    (StatusCode::BAD_REQUEST, format!("{action} does not take these settings: {wrong}\n")).into_response()
 }
 
 fn begin(app: Arc<App>, name: &'static str, Prepared { settings, run }: Prepared) -> Response {

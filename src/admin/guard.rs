@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The largest body of a request.
-pub(super) const BODY_BYTES_MAX: usize = 16 << 10;
+/// The largest body of a request: room for every other one of 4096 slots by its number.
+pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// A request that is not answered by then is given up. Work that takes longer goes on as an operation.
 const TIME_MAX: Duration = Duration::from_secs(10);

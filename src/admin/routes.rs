@@ -4,13 +4,15 @@ use super::actions::{self, ACTIONS};
 use super::guard;
 use super::history::INTERVAL;
 use super::page;
+use super::plan;
 use super::state::App;
+use crate::{RebalanceRequest, ReshardRequest, SlotMap};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use prometheus::{TEXT_FORMAT, TextEncoder};
 use serde::{Deserialize, Serialize};
@@ -20,7 +22,9 @@ use std::sync::Arc;
 pub(super) fn router(app: &Arc<App>) -> Router {
     let acting = ACTIONS
         .iter()
-        .fold(Router::new(), |router, action| router.route(&format!("/{}", action.name), actions::route(action)));
+        .fold(Router::new(), |router, action| router.route(&format!("/{}", action.name), actions::route(action)))
+        .route("/rebalance/plan", post(plan::simulate::<RebalanceRequest>))
+        .route("/reshard/plan", post(plan::simulate::<ReshardRequest>));
     let acting = acting.route_layer(from_fn_with_state(Arc::clone(app), guard::authorized));
     Router::new()
         .route("/", get(page::page))
@@ -28,7 +32,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/shards", get(shards))
         .route("/slots", get(slots))
+        .route("/slot-map", get(slot_map))
+        .route("/rebalance/status", get(rebalance_status))
         .route("/checkpoints", get(checkpoints))
         .route("/history", get(history))
         .route("/operations", get(operations))
@@ -79,8 +86,34 @@ async fn status(State(app): State<Arc<App>>) -> Response {
     }
 }
 
+async fn shards(State(app): State<Arc<App>>) -> Response {
+    match read(&app, |app| app.db.shard_stats()).await {
+        Ok(shards) => Json(shards).into_response(),
+        Err(failed) => failed,
+    }
+}
+
 async fn slots(State(app): State<Arc<App>>) -> Response {
-    Json(app.db.slot_map()).into_response()
+    match read(&app, |app| app.db.slot_stats()).await {
+        Ok(slots) => Json(slots).into_response(),
+        Err(failed) => failed,
+    }
+}
+
+#[derive(Serialize)]
+struct Slots {
+    #[serde(flatten)]
+    now: SlotMap,
+    /// Where slots are going to.
+    next: Option<SlotMap>,
+}
+
+async fn slot_map(State(app): State<Arc<App>>) -> Response {
+    Json(Slots { now: app.db.slot_map(), next: app.db.next_slot_map() }).into_response()
+}
+
+async fn rebalance_status(State(app): State<Arc<App>>) -> Response {
+    Json(app.db.rebalance_status()).into_response()
 }
 
 async fn checkpoints(State(app): State<Arc<App>>) -> Response {
@@ -122,7 +155,10 @@ async fn operation(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Response
 }
 
 /// Asks the store on a thread that may wait for a lock. A bounded number at a time: one whose client has gone still counts.
-async fn read<T: Send + 'static>(app: &Arc<App>, ask: fn(&App) -> T) -> Result<T, Response> {
+pub(super) async fn read<T: Send + 'static>(
+    app: &Arc<App>,
+    ask: impl FnOnce(&App) -> T + Send + 'static,
+) -> Result<T, Response> {
     let place = Arc::clone(&app.reads).acquire_owned().await;
     let app = Arc::clone(app);
     let asked = tokio::task::spawn_blocking(move || {

@@ -20,8 +20,8 @@ const GRACE: Duration = Duration::from_secs(3);
 /// Threads that talk to clients. What asks the store has others.
 const THREADS: usize = 2;
 
-/// Threads that ask the store: reads, and actions.
-const BLOCKING_THREADS_MAX: usize = 16;
+/// Threads that ask the store: reads, and actions, one of each kind, some of which wait for others.
+const BLOCKING_THREADS_MAX: usize = 24;
 
 /// How the admin server is started.
 #[derive(Debug)]

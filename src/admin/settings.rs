@@ -1,11 +1,14 @@
 //! What an action can be told: the bodies of requests.
 
-use crate::Database;
+use crate::{Database, RebalanceRequest, ReshardRequest};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shingle_router::{PruneOptions, Retention};
 use std::path::Path;
 use std::time::Duration;
+
+/// The lowest rate that a move can be told, as the command has it.
+const RATE_MIN: u64 = 1 << 10;
 
 /// What `POST /prune` takes: the options of `shingle prune`. What is to stay is said by exactly one of the first four.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +61,15 @@ pub struct CheckpointRequest {
     pub name: String,
 }
 
+/// What `POST /rebalance/resume` and `/rebalance/rate` take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeRequest {
+    /// Bytes that are copied in a second at the most, from now on; `None`: as many as the disks take.
+    #[serde(default)]
+    pub rate_bytes_per_sec: Option<u64>,
+}
+
 /// What an action without settings takes: nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,7 +82,11 @@ pub(super) trait Settings: Serialize + DeserializeOwned {
     }
 
     fn read(body: &[u8]) -> Result<Self, String> {
-        let text = if body.trim_ascii().is_empty() { b"{}" } else { body };
+        let text = if body.trim_ascii().is_empty() { b"{}" } else { body.trim_ascii() };
+        // A list of values without names would be taken, too.
+        if !text.starts_with(b"{") {
+            return Err("they are a JSON object".to_owned());
+        }
         let settings: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         settings.check()?;
         Ok(settings)
@@ -99,6 +115,37 @@ impl Settings for CheckpointRequest {
     /// A name stays within the store's directory of checkpoints.
     fn check(&self) -> Result<(), String> {
         Database::checkpoint_path(Path::new(""), &self.name).map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl Settings for RebalanceRequest {
+    /// What does not depend on the store. The rest the plan refuses.
+    fn check(&self) -> Result<(), String> {
+        check_rate(self.rate_bytes_per_sec)?;
+        match self.shard_dirs.iter().find(|dir| !dir.is_absolute()) {
+            Some(dir) => Err(format!("{dir:?} is relative, and nobody knows to what: shard_dirs begin with /")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Settings for ReshardRequest {
+    fn check(&self) -> Result<(), String> {
+        check_rate(self.rate_bytes_per_sec)
+    }
+}
+
+impl Settings for ResumeRequest {
+    fn check(&self) -> Result<(), String> {
+        check_rate(self.rate_bytes_per_sec)
+    }
+}
+
+/// A slice is copied at once, however low the rate: with one that is absurd it would rest for hours.
+fn check_rate(bytes_per_sec: Option<u64>) -> Result<(), String> {
+    match bytes_per_sec {
+        Some(rate) if rate < RATE_MIN => Err(format!("rate_bytes_per_sec is at least {RATE_MIN}; {rate} was given")),
+        _ => Ok(()),
     }
 }
 
@@ -140,6 +187,39 @@ mod tests {
         assert!(PruneRequest::read(b"{\"keep_blocks\": 7, \"dry_run\": \xff}").is_err());
         assert_eq!(NoSettings::read(b""), Ok(NoSettings {}));
         assert!(NoSettings::read(b"{\"shard\": 1}").is_err());
+    }
+
+    #[test]
+    fn moves_are_taken_as_they_are_meant_or_not_at_all() {
+        let read = |text: &str| RebalanceRequest::read(text.as_bytes());
+        assert_eq!(read(""), Ok(RebalanceRequest::default()));
+        let grown = read(r#"{"to_shards": 16, "by": "heat", "weights": {"3": 0.5}, "shard_dirs": ["/mnt/c"]}"#);
+        assert_eq!(
+            grown.map(|grown| (grown.to_shards, grown.weights[&3], grown.shard_dirs.len())),
+            Ok((Some(16), 0.5, 1))
+        );
+        for refused in [
+            "[]",
+            r#"{"to_shards": -1}"#,
+            r#"{"to_shards": 1.5}"#,
+            r#"{"by": "luck"}"#,
+            r#"{"weights": {"a": 1}}"#,
+            r#"{"weights": [1, 2]}"#,
+            r#"{"threshold_percent": "2"}"#,
+            r#"{"shard_dirs": ["mnt/c"]}"#,
+            r#"{"shard_dirs": "/mnt/c"}"#,
+            r#"{"shard_dirs": [""]}"#,
+            r#"{"rate_bytes_per_sec": 0}"#,
+            r#"{"to_shards": 16, "simulate": true}"#,
+        ] {
+            assert!(read(refused).is_err(), "{refused}");
+        }
+        let slots = ReshardRequest::read(br#"{"from": 0, "to": 3, "slots": [{"start": 7, "end": 9}]}"#);
+        assert_eq!(slots.map(|asked| asked.slots), Ok(vec![7..=9]));
+        for refused in ["{}", r#"{"from": 0, "to": 3}"#, r#"{"from": 0, "to": 3, "slots": [7]}"#] {
+            assert!(ReshardRequest::read(refused.as_bytes()).is_err(), "{refused}");
+        }
+        assert!(ResumeRequest::read(b"").is_ok() && ResumeRequest::read(br#"{"rate_bytes_per_sec": 1}"#).is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@
 
 mod engine;
 mod family;
+mod rebalance;
 mod shards;
 mod store;
 mod upkeep;
@@ -25,7 +26,8 @@ use prometheus::proto::MetricFamily;
 use std::collections::HashMap;
 
 /// What each part of the store has to say: a feature with figures of its own adds a line.
-const SOURCES: &[fn(&Status, &mut Families)] = &[engine::describe, shards::describe, store::describe, upkeep::describe];
+const SOURCES: &[fn(&Status, &mut Families)] =
+    &[engine::describe, shards::describe, store::describe, upkeep::describe, rebalance::describe];
 
 /// The store's figures as Prometheus wants them. It is a handle of the store: the store stays open while it is registered.
 #[derive(Debug)]

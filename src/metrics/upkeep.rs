@@ -105,6 +105,6 @@ fn checkpoints(stats: &Stats, families: &mut Families) {
 }
 
 /// Since the beginning of 1970.
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }

@@ -39,7 +39,22 @@ fn nobody_acts_without_the_very_token() {
         // Which of the two is meant?
         &[ours.as_str(), almost.as_str()],
     ] {
-        for path in ["/flush", "/verify", "/prune", "/checkpoint", "/checkpoint/verify", "/checkpoint/delete"] {
+        for path in [
+            "/flush",
+            "/verify",
+            "/prune",
+            "/checkpoint",
+            "/checkpoint/verify",
+            "/checkpoint/delete",
+            "/rebalance",
+            "/rebalance/plan",
+            "/rebalance/rate",
+            "/rebalance/resume",
+            "/rebalance/abort",
+            "/reshard",
+            "/reshard/plan",
+            "/slots/measure",
+        ] {
             let answer = ask(node.address(), "POST", path, headers, b"").expect("it answers");
             assert_eq!(answer.status, 401, "{headers:?}: {answer:?}");
             assert!(answer.head.contains("www-authenticate: bearer") && !answer.body.contains(TOKEN), "{answer:?}");

@@ -4,6 +4,7 @@ mod abuse;
 mod actions;
 mod exposition;
 mod http;
+mod moves;
 mod ready;
 mod upkeep;
 

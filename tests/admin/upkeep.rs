@@ -87,7 +87,7 @@ fn what_is_malformed_prunes_nothing() {
         assert!(refused.body.starts_with("prune does not take these settings: "), "{refused:?}");
     }
     assert_eq!(post(&node, "/prune", b"{\"keep_blocks\": 1, \"dry_run\": \xff\xfe}").status, 400);
-    let large = [b"{\"keep_blocks\": 1".as_slice(), &[b' '; 20_000], b"}"].concat();
+    let large = [b"{\"keep_blocks\": 1".as_slice(), &[b' '; 70_000], b"}"].concat();
     for path in ["/prune", "/checkpoint", "/checkpoint/delete"] {
         assert_eq!(post(&node, path, &large).status, 413, "{path}");
     }

@@ -2,7 +2,7 @@
 
 use crate::args::{DirNodeArgs, NodeArgs, TokenArgs};
 use crate::failure::Usage;
-use crate::progress;
+use crate::{progress, units};
 use anyhow::{Context, anyhow, bail};
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -28,6 +28,17 @@ pub(crate) struct Node {
     url: String,
     /// Host and port.
     address: String,
+}
+
+/// What becomes of an action whose like is under way already, with other settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// They are waited for.
+    First,
+    /// They are waited for, and what comes of them is what was asked for.
+    Joined,
+    /// They may take hours, and what was planned would not fit afterwards.
+    Refused,
 }
 
 struct Answer {
@@ -84,12 +95,41 @@ impl Node {
         self.parse(&answer)
     }
 
+    /// Reads a document that depends on settings, and needs the token.
+    pub(crate) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        settings: &impl Serialize,
+        token: &TokenArgs,
+    ) -> anyhow::Result<T> {
+        let answer = self.ask("POST", path, token.read()?.as_deref(), &serde_json::to_string(settings)?)?;
+        if answer.status != 200 {
+            return Err(self.refused(&answer));
+        }
+        self.parse(&answer)
+    }
+
     /// Has an action done, and waits until it is; what came out.
     pub(crate) fn act<T: DeserializeOwned>(
         &self,
         action: &'static str,
         settings: &impl Serialize,
         token: &TokenArgs,
+    ) -> anyhow::Result<T> {
+        let bar = progress::bar(action, 0);
+        let done = self.act_showing(action, settings, token, Others::First, &|operation| show(&bar, operation));
+        bar.finish_and_clear();
+        done
+    }
+
+    /// The same, told several times a second how far it is.
+    pub(crate) fn act_showing<T: DeserializeOwned>(
+        &self,
+        action: &'static str,
+        settings: &impl Serialize,
+        token: &TokenArgs,
+        others: Others,
+        show: &dyn Fn(&Operation),
     ) -> anyhow::Result<T> {
         let (settings, token) = (serde_json::to_value(settings)?, token.read()?);
         loop {
@@ -99,13 +139,16 @@ impl Node {
                 _ => return Err(self.refused(&answer)),
             };
             let runs_already = answer.status == 409;
-            if runs_already {
-                let since = operation.elapsed_ms;
-                eprintln!("shingle: the node is at another {action} already, since {since} ms; waiting for it");
-            }
             // What the very same request brings is the answer. One with other settings is not.
-            let is_ours = !runs_already || operation.settings == settings;
-            let ended = self.wait_for(action, operation)?;
+            let is_ours = !runs_already || operation.settings == settings || others == Others::Joined;
+            if runs_already {
+                let since = units::duration(Duration::from_millis(operation.elapsed_ms));
+                if !is_ours && others == Others::Refused {
+                    bail!("the node is at another {action} already, since {since}: {}", operation.settings);
+                }
+                eprintln!("shingle: the node is at another {action} already, since {since}; waiting for it");
+            }
+            let ended = self.wait_for(operation, show)?;
             match ended {
                 OperationState::Done { result } if is_ours => {
                     return serde_json::from_value(result).with_context(|| self.not_understood());
@@ -117,14 +160,12 @@ impl Node {
     }
 
     /// Waits until an operation has ended; how.
-    fn wait_for(&self, action: &'static str, mut operation: Operation) -> anyhow::Result<OperationState> {
-        let bar = progress::bar(action, 0);
+    fn wait_for(&self, mut operation: Operation, show: &dyn Fn(&Operation)) -> anyhow::Result<OperationState> {
         while operation.state == OperationState::Running {
-            show(&bar, &operation);
+            show(&operation);
             std::thread::sleep(LOOK);
             operation = self.get(&format!("/operations/{}", operation.id))?;
         }
-        bar.finish_and_clear();
         Ok(operation.state)
     }
 
@@ -183,7 +224,7 @@ fn parse_answer(bytes: &[u8]) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Node, parse_answer};
+    use super::{Node, Others, parse_answer};
     use crate::args::TokenArgs;
     use serde_json::{Value, json};
     use std::io::{Read, Write};
@@ -231,6 +272,7 @@ mod tests {
             ("POST /prune", 202, operation(2, ours.clone(), json!({ "state": "running" }))),
             ("GET /operations/2", 200, operation(2, ours.clone(), done("ours"))),
             ("POST /prune", 409, operation(3, ours.clone(), done("the same"))),
+            ("POST /prune", 409, operation(4, json!({ "keep_blocks": 9 }), json!({ "state": "running" }))),
         ];
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -250,6 +292,9 @@ mod tests {
                 let answer: String = node.act("prune", &ours, &token).expect("a good answer");
                 assert_eq!(answer, result);
             }
+            let refused = node.act_showing::<String>("prune", &ours, &token, Others::Refused, &|_| {});
+            let said = refused.expect_err("another one is under way").to_string();
+            assert!(said.contains("another prune already") && said.contains("\"keep_blocks\":9"), "{said}");
         });
     }
 }

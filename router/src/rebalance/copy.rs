@@ -1,5 +1,6 @@
 //! Copying what lies below the barrier, slice by slice, in the order of changes first and then of rows: whatever row is on a disk, a rollback finds it.
 
+use super::work::Work;
 use super::{Interrupted, differing};
 use crate::core::Core;
 use crate::shards::Topology;
@@ -37,8 +38,15 @@ pub(super) struct Copying {
     /// Everything above it is written to both shards.
     through: Version,
     sources: Vec<Source>,
-    /// What the sources hold together, estimated.
-    rows_estimate: u64,
+}
+
+impl Copying {
+    /// How much is done, from 0 to 1.
+    fn fraction(&self) -> f64 {
+        let whole: f64 = self.sources.iter().map(|source| source.work.whole()).sum();
+        let done = |source: &Source| source.work.done(&source.changes, &source.rows, self.through);
+        self.sources.iter().map(done).sum::<f64>() / whole.max(1.0)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +55,7 @@ struct Source {
     targets: BTreeSet<usize>,
     changes: MovingCursor,
     rows: MovingCursor,
+    work: Work,
 }
 
 impl Core {
@@ -74,10 +83,13 @@ impl Core {
                 topology.all()[target].settle(through);
             }
         }
-        let estimate = |source: &Source| topology.all()[source.shard].backend().stats().rows_estimate;
-        let sources: Vec<_> = sources.into_values().collect();
-        let rows_estimate = sources.iter().map(estimate).sum();
-        Ok(Copying { topology, through, sources, rows_estimate })
+        let floor = self.snapshots.floor();
+        let weigh = |source: Source| {
+            let work = Work::of(&topology.all()[source.shard].backend().stats(), floor);
+            Source { work, ..source }
+        };
+        let sources = sources.into_values().map(weigh).collect();
+        Ok(Copying { topology, through, sources })
     }
 
     /// Copies until all is there.
@@ -118,7 +130,8 @@ impl Core {
             }
             let (_, bytes) = self.bring_in(topology, &arriving, *through)?;
             source.changes = cursor;
-            self.rebalancer.note(|figures| figures.bytes_copied += bytes);
+            let fraction = copying.fraction();
+            self.rebalancer.note(|figures| figures.copied(0, bytes, fraction));
             return Ok(bytes);
         }
         let (mut cursor, mut page) = (source.rows.clone(), Page::default());
@@ -131,13 +144,8 @@ impl Core {
         }
         let (rows, bytes) = self.bring_in(topology, &arriving, *through)?;
         source.rows = cursor;
-        let looked: u64 = copying.sources.iter().map(|source| source.rows.looked).sum();
-        let fraction = (looked as f64 / copying.rows_estimate.max(1) as f64).min(1.0);
-        self.rebalancer.note(|figures| {
-            figures.rows_copied += rows;
-            figures.bytes_copied += bytes;
-            figures.fraction = figures.fraction.max(fraction);
-        });
+        let fraction = copying.fraction();
+        self.rebalancer.note(|figures| figures.copied(rows, bytes, fraction));
         fail::fail_point!("move::after_slice");
         Ok(bytes)
     }
@@ -161,27 +169,36 @@ impl Core {
         let targets = &copying.sources[index].targets;
         let lags =
             |&target: &usize| copying.topology.all()[target].backend().pressure().level0_files >= LEVEL0_FILES_MAX;
+        let mut lagged = false;
         while targets.iter().any(lags) {
+            lagged = true;
+            self.rebalancer
+                .note(|figures| (figures.waits_for_compaction, figures.copying) = (true, figures.copying + RETRY));
             self.rebalancer.rest(RETRY)?;
             self.health.check()?;
+        }
+        if lagged {
+            self.rebalancer.note(|figures| figures.waits_for_compaction = false);
         }
         Ok(())
     }
 
     /// Rests for as long as `bytes` may take.
     fn keep_rate(&self, bytes: u64, began: Instant) -> Result<(), Interrupted> {
+        let mut noted = Duration::ZERO;
         loop {
+            let took = began.elapsed();
+            self.rebalancer.note(|figures| figures.copying += took - noted);
+            noted = took;
             // It may be changed meanwhile.
             let Some(rate) = self.rebalancer.state.lock().bytes_per_sec else { break };
             let due = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
-            let left = due.saturating_sub(began.elapsed());
+            let left = due.saturating_sub(took);
             if left.is_zero() {
                 break;
             }
             self.rebalancer.rest(left.min(LOOK))?;
         }
-        let took = began.elapsed();
-        self.rebalancer.note(|figures| figures.copying += took);
         Ok(())
     }
 }

@@ -32,12 +32,13 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod unfinished;
+mod work;
 
 pub use goal::{Balance, Goal, Shortfall, THRESHOLD_PERCENT_DEFAULT};
 pub use plan::{Move, Plan};
 pub use planner::{Occupancy, Planned, ShardShare};
 pub use request::{RebalanceRequest, ReshardRequest, Simulation};
-pub use status::{RebalanceOptions, RebalancePhase, RebalanceStatus, RebalanceWait, Rebalanced};
+pub use status::{RebalanceOptions, RebalancePhase, RebalanceStats, RebalanceStatus, RebalanceWait, Rebalanced};
 pub(crate) use unfinished::{Unfinished, differing};
 
 use crate::slot::SlotMap;
@@ -65,8 +66,8 @@ struct State {
     /// As in the manifest.
     unfinished: Option<Unfinished>,
     figures: Option<Figures>,
-    /// What the last one did.
-    last: Option<Rebalanced>,
+    /// What those before it did, since the store was opened.
+    totals: RebalanceStats,
     /// How many have begun, been finished, or been given up.
     begun: u64,
     finished: u64,

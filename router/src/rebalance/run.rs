@@ -2,7 +2,10 @@
 
 use super::copy::Copying;
 use super::status::RebalancePhase;
-use super::{Interrupted, Plan, RebalanceOptions, RebalanceStatus, RebalanceWait, Rebalanced, Rebalancer, Unfinished};
+use super::{
+    Interrupted, Plan, RebalanceOptions, RebalanceStats, RebalanceStatus, RebalanceWait, Rebalanced, Rebalancer,
+    Unfinished,
+};
 use crate::core::Core;
 use crate::slot::SlotMap;
 use crate::{Error, Result};
@@ -34,6 +37,7 @@ impl Rebalancer {
     fn fail(&self, error: Error) {
         let mut state = self.state.lock();
         state.failure = Some(error);
+        state.totals.failed += 1;
         (state.give_up, state.handing_over) = (false, false);
         self.changed.notify_all();
     }
@@ -142,6 +146,7 @@ impl Core {
         (state.give_up, state.failure, state.unread) = (false, None, true);
         if let Some(figures) = &mut state.figures {
             (figures.phase, figures.slots, figures.shards_after) = (RebalancePhase::Cleaning, 0, *shards_before);
+            figures.aborted = true;
         }
         self.rebalancer.changed.notify_all();
         Ok(())
@@ -155,8 +160,15 @@ impl Core {
         let mut state = self.rebalancer.state.lock();
         state.unfinished = None;
         state.finished = state.begun;
-        let figures = state.figures.take();
-        state.last = figures.map(|figures| figures.done(shards));
+        if let Some(figures) = state.figures.take() {
+            state.totals.add(&figures);
+            if figures.aborted {
+                state.totals.aborted += 1;
+            } else {
+                state.totals.runs += 1;
+                state.totals.last = Some(figures.done(shards));
+            }
+        }
         self.rebalancer.changed.notify_all();
         Ok(())
     }
@@ -229,7 +241,23 @@ impl Core {
         let state = self.rebalancer.state.lock();
         state.unfinished.as_ref()?;
         let failure = state.failure.as_ref().map(ToString::to_string);
-        state.figures.as_ref().map(|figures| figures.status(state.bytes_per_sec, older, failure))
+        let mut status = state.figures.as_ref()?.status(state.bytes_per_sec, older, failure);
+        if matches!(state.unfinished, Some(Unfinished::Removing { .. })) {
+            // The manifest has forgotten those that go, and the topology with it.
+            status.shards_after = self.shards.now().all().len();
+        }
+        Some(status)
+    }
+
+    /// What rebalancings have done since the store was opened.
+    pub(crate) fn rebalance_stats(&self) -> RebalanceStats {
+        let under_way = self.rebalance_status();
+        let state = self.rebalancer.state.lock();
+        let mut stats = state.totals.clone();
+        if let Some(figures) = &state.figures {
+            stats.add(figures);
+        }
+        RebalanceStats { under_way, ..stats }
     }
 
     fn await_rebalance(&self, wait: RebalanceWait, tell: &dyn Fn(&RebalanceStatus)) -> Result<Rebalanced> {
@@ -246,7 +274,7 @@ impl Core {
                 let shards = self.shards.now().all().len();
                 let so_far = state.figures.as_ref().map(|figures| figures.done(shards));
                 if state.finished >= mine {
-                    return Ok(state.last.unwrap_or_default());
+                    return Ok(state.totals.last.unwrap_or_default());
                 }
                 let reached = match wait {
                     RebalanceWait::Begun => true,

@@ -31,9 +31,11 @@ impl SlotCounters {
 
     /// Writes what is known now.
     pub(crate) fn save(&self, layout: &Layout<'_>, store_id: &StoreId) -> Result<()> {
-        let path = layout.slots();
+        let (path, new) = (layout.slots(), layout.slots_new());
         let bytes = encode(self.measured_at().unwrap_or(0), &self.counts(), store_id);
-        fs::write(&path, bytes).map_err(|error| Error::io("write", &path, error))
+        // Renamed, so that a process that ends meanwhile leaves one or the other.
+        fs::write(&new, bytes).map_err(|error| Error::io("write", &new, error))?;
+        fs::rename(&new, &path).map_err(|error| Error::io("write", &path, error))
     }
 }
 

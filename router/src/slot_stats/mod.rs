@@ -13,6 +13,7 @@ pub use decaying::HALF_LIFE;
 pub use measure::MeasureProgress;
 
 use crate::core::Core;
+use crate::layout::Layout;
 use shingle_shard::{Shard, Version};
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use std::sync::Arc;
 ///   its slots since the store was made or measured. What was pruned or overwritten is taken to be spread like the rest.
 /// - `keys`: as they were when they were measured; before, the rows on disk of the slot's shard, shared out like its bytes.
 ///
-/// What was counted is kept in a file when the store is closed. After a crash it is as it was at the last closing.
+/// What was counted is kept in a file when the store is closed, and about once a minute while something is flushed. After a crash it is as it was then.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct SlotStatistics {
     /// The version at which keys and bytes were measured; `None`: never.
@@ -114,6 +115,15 @@ impl ShardTotal {
 }
 
 impl Core {
+    /// Writes what is known of the slots to its file.
+    pub(crate) fn save_slot_stats(&self) {
+        if let Some(disk) = &self.disk {
+            let store_id = disk.manifest.lock().store_id;
+            // Estimates, which a store does without.
+            let _not_needed = self.shards.now().counters.save(&Layout { dir: &disk.dir }, &store_id);
+        }
+    }
+
     pub(crate) fn slot_stats(&self) -> SlotStatistics {
         let topology = self.shards.keep();
         let (map, counts) = (&topology.map, topology.counters.counts());

@@ -1,5 +1,8 @@
 //! Statistics of slots on a store: what is counted, what is estimated, what is kept.
 
+use super::SlotCounters;
+use crate::layout::Layout;
+use crate::manifest::Manifest;
 use crate::open::OpenOptions;
 use crate::slot::RoutingKey;
 use crate::store::Store;
@@ -7,6 +10,7 @@ use crate::{Balance, Batch, RebalanceOptions, RebalanceRequest, RebalanceWait, R
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::path::Path;
+use std::time::Duration;
 
 fn open(dir: &Path) -> Result<Store> {
     Store::open(
@@ -61,6 +65,25 @@ fn bytes_follow_what_was_written_and_are_as_many_as_the_engine_has() -> Result<(
     for (before, after) in measured.slots.iter().zip(&again.slots) {
         assert_eq!((before.keys, before.writes), (after.keys, after.writes));
     }
+    Ok(())
+}
+
+/// As after a crash: what was counted up to a flush is kept, without a closing.
+#[test]
+fn what_is_known_is_kept_while_the_store_is_open() -> Result<()> {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut options = OpenOptions { shards: Some(2), ..OpenOptions::default() };
+    options.router.flush_interval = Some(Duration::from_millis(1));
+    let store = Store::open(dir.path(), options)?;
+    let layout = Layout { dir: dir.path() };
+    let (store_id, slots) = (Manifest::load(dir.path())?.store_id, store.slot_map().slots());
+    let kept = || SlotCounters::load(&layout, &store_id, slots).counts();
+    write(&store, "key", 500, &[7; 100])?;
+    while kept().iter().map(|count| count.writes).sum::<u64>() < 500 {
+        std::thread::yield_now();
+    }
+    assert!(kept().iter().map(|count| count.bytes).sum::<u64>() > 50_000);
+    assert!(!layout.slots_new().exists());
     Ok(())
 }
 

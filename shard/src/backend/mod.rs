@@ -273,6 +273,8 @@ pub struct BackendStats {
     pub rows_estimate: u64,
     /// Bytes of live data on disk.
     pub live_bytes: u64,
+    /// Those of them that are changes.
+    pub changes_bytes: u64,
     /// Bytes of all files on disk, those waiting to be deleted included.
     pub file_bytes: u64,
     /// Files at level 0 of the largest family.

@@ -14,6 +14,14 @@ pub struct MovingCursor {
     pub looked: u64,
 }
 
+impl MovingCursor {
+    /// The version of the last entry that was looked at.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.seen.as_ref().map(|(version, _)| *version)
+    }
+}
+
 /// Rows or changes on their way into a backend.
 #[derive(Clone, Debug, Default)]
 pub struct Arriving {

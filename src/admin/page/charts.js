@@ -83,28 +83,42 @@ function makeChart(place, lines, show) {
   return draw;
 }
 
-/** The slots as a picture, row by row, each in the colour of its shard. */
+/** Runs of shards and numbers of slots as a list of shards, by slot. */
+const shardOfSlots = ({ runs }) => runs.flatMap(([shard, run]) => Array(run).fill(shard));
+
+/** The slots as a picture, row by row, each in the colour of its shard; what is on its way shows where to. */
 function drawSlots(canvas, map) {
-  const slots = map.runs.reduce((sum, [, run]) => sum + run, 0);
-  const columns = Math.min(256, 2 ** Math.ceil(Math.log2(Math.sqrt(slots * 8))));
+  const owners = shardOfSlots(map), goals = map.next ? shardOfSlots(map.next) : owners;
+  const slots = owners.length;
+  const moving = sum(owners, (owner, slot) => owner === goals[slot] ? 0 : 1);
+  // Halves of cells need larger ones.
+  const columns = Math.min(256, 2 ** Math.ceil(Math.log2(Math.sqrt(slots * (moving ? 4 : 8)))));
   const rows = Math.ceil(slots / columns);
   const cell = Math.max(1, Math.floor(1280 / columns));
   const gap = cell > 3 ? 1 : 0;
   [canvas.width, canvas.height] = [columns * cell, rows * cell];
   const pen = canvas.getContext("2d");
-  let slot = 0;
-  for (const [shard, run] of map.runs) {
-    pen.fillStyle = colour(shard);
-    for (const last = slot + run; slot < last; slot++) {
-      pen.fillRect(slot % columns * cell, Math.floor(slot / columns) * cell, cell - gap, cell - gap);
-    }
-  }
+  const side = cell - gap;
+  owners.forEach((owner, slot) => {
+    const x = slot % columns * cell, y = Math.floor(slot / columns) * cell, goal = goals[slot];
+    pen.globalAlpha = moving && goal === owner ? .4 : 1;
+    pen.fillStyle = colour(owner);
+    pen.fillRect(x, y, side, side);
+    if (goal === owner) return;
+    // The upper left half is where it is, the lower right one where it goes.
+    pen.fillStyle = colour(goal);
+    pen.beginPath();
+    pen.moveTo(x + side, y);
+    pen.lineTo(x + side, y + side);
+    pen.lineTo(x, y + side);
+    pen.fill();
+  });
   canvas.onpointermove = event => {
     const box = canvas.getBoundingClientRect();
     const at = Math.floor((event.clientY - box.top) / box.height * rows) * columns + Math.floor((event.clientX - box.left) / box.width * columns);
-    let below = 0;
-    const owner = map.runs.find(([, run]) => (below += run) > at);
-    byId("slot").textContent = owner ? `slot ${count(at)}: shard ${owner[0]}` : "\u00a0";
+    const way = goals[at] === owners[at] ? "" : `, on its way to shard ${goals[at]}`;
+    byId("slot").textContent = at < slots ? `slot ${count(at)}: shard ${owners[at]}${way}` : "\u00a0";
   };
-  byId("slots-caption").textContent = `${count(slots)} over ${count(new Set(map.runs.map(([shard]) => shard)).size)} shards, map ${map.epoch}`;
+  const onTheirWay = moving ? `, ${count(moving)} on their way` : "";
+  byId("slots-caption").textContent = `${count(slots)} over ${count(new Set(owners).size)} shards, map ${map.epoch}${onTheirWay}`;
 }

@@ -1,5 +1,5 @@
 const INTERVAL = 2000, KEPT = 600e3;
-let samples = [], before = null, stoppedSince = null, slotEpoch = null, checkpoints = [], checkpointsSeen = null;
+let samples = [], before = null, stoppedSince = null, slotsSeen = null, checkpoints = [], checkpointsSeen = null;
 
 const drawTps = makeChart(byId("tps"), [{ className: "first", name: "commits/s", of: sample => sample.commits_per_second }], rate);
 const drawLatency = makeChart(byId("latency"), [
@@ -7,7 +7,6 @@ const drawLatency = makeChart(byId("latency"), [
   { className: "second", name: "p99", of: sample => sample.commit_p99_micros },
 ], micros);
 
-const sum = (list, of) => list.reduce((all, item) => all + of(item), 0);
 const perSecond = (now, then, seconds) => seconds > 0 ? Math.max(0, now - then) / seconds : 0;
 const reads = shard => shard.reads_from_memory + shard.reads_from_row_cache + shard.reads_from_engine;
 
@@ -99,6 +98,40 @@ function showPruning({ prune, prune_micros }, end) {
   byId("pruning-progress").replaceChildren(element("div", "meter", line, bar(1, [progress.fraction, ""])));
 }
 
+/** Whether slots are on their way. */
+const isMoving = ({ under_way: now }) => now !== null && ["copying", "handing_over"].includes(now.phase);
+
+const PHASES = {
+  copying: now => now.waits_for_compaction ? "waits for compaction" : "copying",
+  handing_over: () => "handing over",
+  waiting_for_readers: now => `waits for ${count(now.older_readers)} reader${now.older_readers === 1 ? "" : "s"}`,
+  cleaning: () => "cleaning up",
+  removing: () => "removing shards",
+};
+
+function showRebalancing({ runs, failed, slots, bytes: copied, last, barrier_micros_max: pause, under_way: now }, end) {
+  const phase = now && (PHASES[now.phase]?.(now) ?? now.phase);
+  definitions(byId("rebalancing"), now ? [
+    ["now", now.aborted ? `given up, ${phase}` : phase],
+    ...(now.failure ? [["stopped", now.failure, "bad"]] : []),
+    ["slots handed over", `${count(now.slots_done)} of ${count(now.slots)}`],
+    ["shards in the end", count(now.shards_after)],
+    ["copied", `${bytes(now.bytes_copied)}, ${count(now.rows_copied)} rows`],
+    ["rate", `${bytes(now.bytes_per_sec)}/s${now.bytes_per_sec_max === null ? "" : `, at most ${bytes(now.bytes_per_sec_max)}/s`}`],
+    ["longest pause", micros(now.barrier_micros_max)],
+  ] : [
+    ["now", "none"],
+    ["runs", `${count(runs)}${failed ? `, stopped ${count(failed)} times` : ""}`],
+    ["moved", `${count(slots)} slots, ${bytes(copied)}`],
+    ["last one took", last ? micros(last.micros) : "–"],
+    ["longest pause", slots ? micros(pause) : "–"],
+  ]);
+  if (!now) return byId("rebalancing-progress").replaceChildren();
+  const left = now.remaining_ms === null || now.failure ? "" : `${micros(now.remaining_ms * 1e3)} left, until ${clock(end + now.remaining_ms)}`;
+  const line = element("p", "", element("span", "", `${(100 * now.fraction).toFixed(0)} % copied`), element("span", "", left));
+  byId("rebalancing-progress").replaceChildren(element("div", "meter", line, bar(1, [now.fraction, now.failure ? "full" : ""])));
+}
+
 /** The newest few, newest first. */
 function showCheckpoints(made, list, end) {
   const sound = list.filter(checkpoint => !checkpoint.damage), damaged = list.length - sound.length;
@@ -150,7 +183,9 @@ function showOperations(list) {
   byId("operations").replaceChildren(...list.slice(-8).reverse().map(operation => {
     const { done, total } = operation.progress;
     const share = total > 0 ? `, ${(100 * done / total).toFixed(0)} %` : "";
-    const told = Object.entries(operation.settings ?? {}).filter(([, value]) => value !== false).map(([name, value]) => value === true ? name : `${name} ${value}`);
+    const said = value => typeof value === "object" ? JSON.stringify(value).slice(0, 80) : value;
+    const isSaid = value => value !== false && value !== null && !["[]", "{}"].includes(JSON.stringify(value));
+    const told = Object.entries(operation.settings ?? {}).filter(([, value]) => isSaid(value)).map(([name, value]) => value === true ? name : `${name} ${said(value)}`);
     const how = { running: `running${share}`, done: "done", failed: `failed: ${operation.error}` }[operation.state];
     return element("li", "", element("b", "", [operation.action, ...told].join(", ")), `: ${how}, ${micros(operation.elapsed_ms * 1e3)}`);
   }));
@@ -165,10 +200,12 @@ function say(state, className, banner, bannerClass = "") {
   document.body.classList.toggle("stopped", state === "stopped");
 }
 
-function showCondition({ writable, reason }) {
+function showCondition({ writable, reason }, rebalance) {
+  const stuck = rebalance?.under_way?.failure;
   stoppedSince = null;
   if (!writable) say("read-only", "bad", `The store takes no commits: ${reason ?? "it is closed"}`);
   else if (reason) say("flushes fail", "warm", `Flushes fail; commits are taken until memory is full: ${reason}`, "warm");
+  else if (stuck) say("move stopped", "warm", `The rebalancing has stopped: ${stuck}. Nothing is lost; resume it, or abort it.`, "warm");
   else say("running", "good", "");
 }
 
@@ -183,9 +220,10 @@ async function update() {
   const now = Date.now();
   try {
     const [status, news, { operations }] = await Promise.all([ask("/status"), ask(`/history?since=${samples.at(-1)?.time_ms ?? 0}`), ask("/operations")]);
-    if (slotEpoch !== status.slot_map_epoch) {
-      drawSlots(byId("slots"), await ask("/slots"));
-      slotEpoch = status.slot_map_epoch;
+    const slotsNow = JSON.stringify([status.slot_map_epoch, isMoving(status.rebalance), status.shards.length]);
+    if (slotsSeen !== slotsNow) {
+      drawSlots(byId("slots"), await ask("/slot-map"));
+      slotsSeen = slotsNow;
     }
     const { kept, made, newest: last } = status.checkpoints, seen = JSON.stringify([kept, made, last]);
     if (checkpointsSeen !== seen) {
@@ -198,10 +236,11 @@ async function update() {
     samples = samples.filter(sample => sample.time_ms > end - KEPT);
     const seconds = before ? (performance.now() - before.at) / 1000 : 0;
     byId("dir").textContent = status.dir ?? "in memory";
-    showCondition(status.condition);
+    showCondition(status.condition, status.rebalance);
     showTiles(status, newest, end);
     showPanels(status, seconds);
     showPruning(status, end);
+    showRebalancing(status.rebalance, end);
     showCheckpoints(status.checkpoints, checkpoints, end);
     showShards(status, seconds);
     showOperations(operations);

@@ -9,6 +9,8 @@ function element(name, className, ...content) {
   return made;
 }
 
+const sum = (list, of) => list.reduce((all, item, at) => all + of(item, at), 0);
+
 const digits = value => value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 const count = value => Math.round(value).toLocaleString("en").replaceAll(",", " ");
 

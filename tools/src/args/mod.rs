@@ -25,8 +25,8 @@ pub(crate) use curve::{CurveArgs, Dimension};
 pub(crate) use demo::DemoArgs;
 pub(crate) use load::{ClientsArgs, DurabilityArg, PaceArgs, ReadersArgs, ResultsArgs};
 pub(crate) use rebalance::{
-    MovingArgs, RebalanceAction, RebalanceArgs, RebalanceStatusArgs, ReshardArgs, ResumeArgs, ShardsArgs, SlotFigure,
-    SlotsArgs, WantedArgs,
+    AbortArgs, MovingArgs, RebalanceAction, RebalanceArgs, RebalanceStatusArgs, ReshardArgs, ResumeArgs, ShardsArgs,
+    SlotFigure, SlotsArgs, WantedArgs,
 };
 pub(crate) use remote::{DirNodeArgs, FlushArgs, NodeArgs, ServeArgs, TokenArgs};
 pub(crate) use repair::RepairArgs;

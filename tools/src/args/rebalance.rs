@@ -2,6 +2,7 @@
 
 use super::StoreArgs;
 use super::number::{number, size};
+use super::remote::{NodeArgs, TokenArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use shingle::Balance;
 use std::ops::RangeInclusive;
@@ -21,6 +22,7 @@ Examples:
   shingle rebalance --by heat --weight 3=0.5          shard 3 is to carry half as much
   shingle rebalance --weight 3=0                      empty shard 3
   shingle rebalance status
+  shingle rebalance --to-shards 16 --url http://127.0.0.1:9464 --token-file token
 
 Exits with 0 also where nothing is to be moved, or not all can be evened out: it says why."
 )]
@@ -36,22 +38,43 @@ pub(crate) struct RebalanceArgs {
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RebalanceAction {
     /// Say how far a rebalancing is that was begun.
     Status(RebalanceStatusArgs),
-    /// Go on with one that was stopped.
+    /// Go on with one that was stopped, or change the rate of one that runs.
     Resume(ResumeArgs),
     /// Give one up: what is not handed over stays where it is.
-    Abort(RebalanceStatusArgs),
+    Abort(AbortArgs),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct RebalanceStatusArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AbortArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 #[derive(Args, Debug)]
@@ -62,6 +85,12 @@ pub(crate) struct ResumeArgs {
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 /// What is to be reached.
@@ -149,6 +178,12 @@ pub(crate) struct ReshardArgs {
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 #[derive(Args, Debug)]
@@ -156,6 +191,7 @@ pub(crate) struct ReshardArgs {
 Examples:
   shingle shards
   shingle shards --measure --json | jq '.shards[].bytes'
+  shingle shards --url http://127.0.0.1:9464
 
 Reads and writes are counted while the store is open, and lose half of their weight in ten
 minutes; keys and bytes are estimates unless they were measured.")]
@@ -166,6 +202,12 @@ pub(crate) struct ShardsArgs {
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 #[derive(Args, Debug)]
@@ -173,7 +215,8 @@ pub(crate) struct ShardsArgs {
 Examples:
   shingle slots
   shingle slots --by bytes --measure --ascii
-  shingle slots --json | jq '.slots | max_by(.reads + .writes)'")]
+  shingle slots --json | jq '.slots | max_by(.reads + .writes)'
+  shingle slots --url http://127.0.0.1:9464")]
 pub(crate) struct SlotsArgs {
     /// What the map shows.
     #[arg(long, value_enum, default_value_t = SlotFigure::Heat, value_name = "WHAT")]
@@ -189,6 +232,12 @@ pub(crate) struct SlotsArgs {
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

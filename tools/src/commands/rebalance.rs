@@ -1,18 +1,22 @@
 //! `shingle rebalance` and `shingle reshard`.
 
-use super::shards::statistics;
+use super::shards::{measure, measure_on};
 use super::simulation::{self, print_shortfalls};
 use crate::args::{
-    MovingArgs, RebalanceAction, RebalanceArgs, RebalanceStatusArgs, ReshardArgs, ResumeArgs, WantedArgs,
+    AbortArgs, MovingArgs, RebalanceAction, RebalanceArgs, RebalanceStatusArgs, ReshardArgs, ResumeArgs, TokenArgs,
+    WantedArgs,
 };
 use crate::failure::Usage;
 use crate::output::Output;
+use crate::remote::{Node, Others};
 use crate::{progress, units};
 use indicatif::ProgressBar;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use shingle::admin::ResumeRequest;
 use shingle::{
-    Database, Error, RebalanceOptions, RebalancePhase, RebalanceRequest, RebalanceStatus, RebalanceWait, Rebalanced,
-    ReshardRequest, Shortfall, Simulation,
+    Database, Error, RebalanceOptions, RebalanceOutcome, RebalancePhase, RebalanceRequest, RebalanceStatus,
+    RebalanceWait, Rebalanced, ReshardRequest, Simulation,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,23 +31,34 @@ pub(crate) fn run(args: &RebalanceArgs, out: &mut Output) -> anyhow::Result<()> 
         Some(RebalanceAction::Abort(args)) => return abort(args, out),
         None => {}
     }
-    let request = args.wanted.request(&args.moving)?;
-    let db = args.store.open()?;
-    if args.wanted.measure {
-        statistics(&db, true)?;
+    let mut request = args.wanted.request(&args.moving)?;
+    match args.node.node()? {
+        Some(node) => {
+            measure_on(&node, args.wanted.measure, &args.token)?;
+            // Another process takes a relative path for another place.
+            request.shard_dirs = request.shard_dirs.iter().map(std::path::absolute).collect::<Result<_, _>>()?;
+            carry_out_on(&node, "rebalance", &request, &args.moving, &args.token, out)
+        }
+        None => {
+            let db = args.store.open()?;
+            measure(&db, args.wanted.measure)?;
+            let simulation = db.plan_rebalance(&request)?;
+            carry_out(db, &simulation, &args.moving, out)
+        }
     }
-    let simulation = db.plan_rebalance(&request)?;
-    carry_out(db, &simulation, &args.moving, out)
 }
 
 pub(crate) fn reshard(args: &ReshardArgs, out: &mut Output) -> anyhow::Result<()> {
-    let db = args.store.open()?;
     let request = ReshardRequest {
         from: args.from as usize,
         to: args.to as usize,
         slots: args.slots.clone(),
         rate_bytes_per_sec: args.moving.rate,
     };
+    if let Some(node) = args.node.node()? {
+        return carry_out_on(&node, "reshard", &request, &args.moving, &args.token, out);
+    }
+    let db = args.store.open()?;
     let simulation = db.plan_reshard(&request)?;
     carry_out(db, &simulation, &args.moving, out)
 }
@@ -67,36 +82,43 @@ impl WantedArgs {
     }
 }
 
-/// What a rebalancing did, and what it could not do.
-#[derive(Serialize)]
-struct Outcome<'a> {
-    #[serde(flatten)]
-    done: Rebalanced,
-    shortfalls: &'a [Shortfall],
-}
-
 fn carry_out(db: Database, simulation: &Simulation, moving: &MovingArgs, out: &mut Output) -> anyhow::Result<()> {
     if moving.simulate {
         db.close()?;
-        return if out.json { out.document(simulation) } else { simulation::print(simulation, out) };
+        return print_simulation(simulation, out);
     }
-    let done = if simulation.is_empty() {
-        Rebalanced { shards: simulation.shards_before, ..Rebalanced::default() }
-    } else {
-        with_bar(|tell| db.rebalance(&simulation.plan, finished(moving.rate), tell))?
-    };
+    let outcome = with_bar(|tell| db.carry_out(simulation, finished(moving.rate), tell))?;
     db.close()?;
-    report(done, &simulation.shortfalls, out)
+    report(&outcome, out)
+}
+
+fn carry_out_on(
+    node: &Node,
+    action: &'static str,
+    request: &impl Serialize,
+    moving: &MovingArgs,
+    token: &TokenArgs,
+    out: &mut Output,
+) -> anyhow::Result<()> {
+    if moving.simulate {
+        return print_simulation(&node.post(&format!("/{action}/plan"), request, token)?, out);
+    }
+    report(&act_with_bar(node, action, request, token, Others::Refused)?, out)
+}
+
+fn print_simulation(simulation: &Simulation, out: &mut Output) -> anyhow::Result<()> {
+    if out.json { out.document(simulation) } else { simulation::print(simulation, out) }
 }
 
 fn finished(bytes_per_sec: Option<u64>) -> RebalanceOptions {
     RebalanceOptions { bytes_per_sec, wait: RebalanceWait::Finished }
 }
 
-fn report(done: Rebalanced, shortfalls: &[Shortfall], out: &mut Output) -> anyhow::Result<()> {
+fn report(outcome: &RebalanceOutcome, out: &mut Output) -> anyhow::Result<()> {
     if out.json {
-        return out.document(&Outcome { done, shortfalls });
+        return out.document(outcome);
     }
+    let done = outcome.done;
     if done.slots == 0 {
         out.line("no slot was moved")?;
     } else {
@@ -110,14 +132,20 @@ fn report(done: Rebalanced, shortfalls: &[Shortfall], out: &mut Output) -> anyho
         ))?;
     }
     out.line(format_args!("the store has {}", units::counted(done.shards as u64, "shard")))?;
-    print_shortfalls(shortfalls, out)
+    print_shortfalls(&outcome.shortfalls, out)
 }
 
 fn status(args: &RebalanceStatusArgs, out: &mut Output) -> anyhow::Result<()> {
-    let db = args.store.open()?;
-    // Opening it has let it go on: what it does from here to the closing is done.
-    let status = db.rebalance_status();
-    db.close()?;
+    let status: Option<RebalanceStatus> = match args.node.node()? {
+        Some(node) => node.get("/rebalance/status")?,
+        None => {
+            let db = args.store.open()?;
+            // Opening it has let it go on: what it does from here to the closing is done.
+            let status = db.rebalance_status();
+            db.close()?;
+            status
+        }
+    };
     if out.json {
         return out.document(&status);
     }
@@ -127,15 +155,17 @@ fn status(args: &RebalanceStatusArgs, out: &mut Output) -> anyhow::Result<()> {
         None => format!("{}/s", units::bytes(status.bytes_per_sec)),
     };
     out.properties(&[
-        ("state", phase(status.phase).to_owned()),
+        ("state", doing(&status)),
         ("slots", format!("{} of {}", units::count(status.slots_done), units::count(status.slots))),
         ("shards in the end", status.shards_after.to_string()),
+        ("progress", format!("{:.0} %", 100.0 * status.fraction)),
         ("copied", format!("{} in {}", units::bytes(status.bytes_copied), units::counted(status.rows_copied, "row"))),
         ("rate", rate),
         (
             "time left",
             status.remaining_ms.map_or("unknown".to_owned(), |ms| units::duration(Duration::from_millis(ms))),
         ),
+        ("longest pause", units::duration(Duration::from_micros(status.barrier_micros_max))),
         ("readers of the old map", units::count(status.older_readers)),
     ])?;
     match &status.failure {
@@ -145,6 +175,12 @@ fn status(args: &RebalanceStatusArgs, out: &mut Output) -> anyhow::Result<()> {
 }
 
 fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
+    if let Some(node) = args.node.node()? {
+        let request = ResumeRequest { rate_bytes_per_sec: args.rate };
+        // At once, also for one that somebody waits for already.
+        node.act::<Value>("rebalance/rate", &request, &args.token)?;
+        return report(&act_with_bar(&node, "rebalance/resume", &request, &args.token, Others::Joined)?, out);
+    }
     let db = args.store.open()?;
     let was_there = db.rebalance_status().is_some();
     let done = match with_bar(|tell| db.resume_rebalance(finished(args.rate), tell)) {
@@ -155,31 +191,55 @@ fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
     let shards = db.shards();
     db.close()?;
     match done {
-        Some(done) => report(done, &[], out),
-        None if out.json => {
-            out.document(&Outcome { done: Rebalanced { shards, ..Rebalanced::default() }, shortfalls: &[] })
-        }
-        None => out.line(format_args!(
+        None if !out.json => out.line(format_args!(
             "little was left to do, and is done: the store has {}",
             units::counted(shards as u64, "shard")
         )),
+        done => {
+            let done = done.unwrap_or(Rebalanced { shards, ..Rebalanced::default() });
+            report(&RebalanceOutcome { done, shortfalls: Vec::new() }, out)
+        }
     }
 }
 
-fn abort(args: &RebalanceStatusArgs, out: &mut Output) -> anyhow::Result<()> {
-    #[derive(Serialize)]
+fn abort(args: &AbortArgs, out: &mut Output) -> anyhow::Result<()> {
+    #[derive(Serialize, Deserialize)]
     struct Aborted {
         aborted: bool,
         shards: usize,
     }
-    let db = args.store.open()?;
-    db.abort_rebalance()?;
-    let shards = db.shards();
-    db.close()?;
+    let done = match args.node.node()? {
+        Some(node) => node.act("rebalance/abort", &json!({}), &args.token)?,
+        None => {
+            let db = args.store.open()?;
+            db.abort_rebalance()?;
+            let shards = db.shards();
+            db.close()?;
+            Aborted { aborted: true, shards }
+        }
+    };
     if out.json {
-        return out.document(&Aborted { aborted: true, shards });
+        return out.document(&done);
     }
     out.line("the rebalancing is given up: every slot is where it was")
+}
+
+/// Shows how far a node is with it while it runs.
+fn act_with_bar(
+    node: &Node,
+    action: &'static str,
+    request: &impl Serialize,
+    token: &TokenArgs,
+    others: Others,
+) -> anyhow::Result<RebalanceOutcome> {
+    with_bar(|tell| {
+        node.act_showing(action, request, token, others, &|_| {
+            // What cannot be shown now is shown the next time.
+            if let Ok(Some(status)) = node.get("/rebalance/status") {
+                tell(&status);
+            }
+        })
+    })
 }
 
 /// Shows how far it is while it runs.
@@ -196,11 +256,30 @@ fn show(bar: &ProgressBar, status: &RebalanceStatus) {
         .remaining_ms
         .map(|ms| format!(", {} left", units::duration(Duration::from_millis(ms))))
         .unwrap_or_default();
-    bar.set_message(if status.phase == RebalancePhase::Copying {
-        format!("{} copied, {}/s{left}", units::bytes(status.bytes_copied), units::bytes(status.bytes_per_sec))
-    } else {
-        phase(status.phase).to_owned()
+    bar.set_message(match status.phase {
+        RebalancePhase::Copying if status.waits_for_compaction => {
+            format!("{} copied, waiting for compaction", units::bytes(status.bytes_copied))
+        }
+        RebalancePhase::Copying => {
+            format!("{} copied, {}/s{left}", units::bytes(status.bytes_copied), units::bytes(status.bytes_per_sec))
+        }
+        RebalancePhase::HandingOver
+        | RebalancePhase::WaitingForReaders
+        | RebalancePhase::Cleaning
+        | RebalancePhase::Removing => doing(status),
     });
+}
+
+/// In a few words.
+pub(super) fn doing(status: &RebalanceStatus) -> String {
+    let phase = phase(status.phase);
+    if status.aborted {
+        format!("given up, {phase}")
+    } else if status.waits_for_compaction {
+        format!("{phase}, waiting for compaction")
+    } else {
+        phase.to_owned()
+    }
 }
 
 fn phase(phase: RebalancePhase) -> &'static str {

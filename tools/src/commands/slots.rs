@@ -1,6 +1,6 @@
 //! `shingle slots`: a map of what each slot carries.
 
-use super::shards::{provenance, statistics};
+use super::shards::{measure, measure_on, provenance};
 use crate::args::{SlotFigure, SlotsArgs};
 use crate::output::Output;
 use crate::units;
@@ -31,9 +31,19 @@ const ASCII: [char; 9] = ['.', ',', ':', '-', '=', '+', '*', '%', '#'];
 const COLOURS: [u8; 9] = [240, 25, 31, 37, 71, 142, 178, 208, 196];
 
 pub(crate) fn run(args: &SlotsArgs, out: &mut Output) -> anyhow::Result<()> {
-    let db = args.store.open()?;
-    let statistics = statistics(&db, args.measure)?;
-    db.close()?;
+    let statistics = match args.node.node()? {
+        Some(node) => {
+            measure_on(&node, args.measure, &args.token)?;
+            node.get("/slots")?
+        }
+        None => {
+            let db = args.store.open()?;
+            measure(&db, args.measure)?;
+            let statistics = db.slot_stats();
+            db.close()?;
+            statistics
+        }
+    };
     if out.json {
         out.document(&statistics)
     } else {

@@ -3,7 +3,7 @@
 use crate::args::StatusArgs;
 use crate::output::Output;
 use crate::units;
-use shingle::{CheckpointStats, Condition, PruneStats, Stats, Status};
+use shingle::{CheckpointStats, Condition, PruneStats, RebalancePhase, RebalanceStats, Stats, Status};
 use std::time::Duration;
 
 /// The floor, and what keeps it where it is.
@@ -61,6 +61,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         ("blocks", units::count(stats.blocks)),
         ("pruning", pruning(&stats.prune)),
         ("checkpoints", checkpoints(&stats.checkpoints)),
+        ("rebalancing", rebalancing(&stats.rebalance)),
         ("writes", writes(&stats.condition)),
     ])?;
     out.line("")?;
@@ -104,6 +105,27 @@ fn pruning(prune: &PruneStats) -> String {
     }
     said.extend(prune.failure.as_ref().map(|why| format!("FAILED: {why}")));
     said.join("; ")
+}
+
+fn rebalancing(rebalance: &RebalanceStats) -> String {
+    let Some(now) = &rebalance.under_way else { return "none under way".to_owned() };
+    if let Some(why) = &now.failure {
+        return format!("STOPPED, {}: {why}", super::rebalance::doing(now));
+    }
+    let copied = match now.phase {
+        RebalancePhase::Copying => {
+            let left = now.remaining_ms.map(|ms| format!(", {} left", units::duration(Duration::from_millis(ms))));
+            format!(": {:.0} %{}", 100.0 * now.fraction, left.unwrap_or_default())
+        }
+        RebalancePhase::WaitingForReaders => format!(": {}", units::counted(now.older_readers, "reader")),
+        RebalancePhase::HandingOver | RebalancePhase::Cleaning | RebalancePhase::Removing => String::new(),
+    };
+    format!(
+        "{} to {}, {}{copied}",
+        units::counted(now.slots, "slot"),
+        units::counted(now.shards_after as u64, "shard"),
+        super::rebalance::doing(now)
+    )
 }
 
 fn checkpoints(checkpoints: &CheckpointStats) -> String {

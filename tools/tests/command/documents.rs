@@ -3,7 +3,7 @@
 use crate::serving::Serving;
 use crate::support::Place;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 const ADDRESS: &str = "127.0.0.1:9464";
 
@@ -43,6 +43,62 @@ fn clone_with_store() -> Place {
     place
 }
 
+/// Runs a line that asks a node, which serves there and not where the document says. Disks are directories of the place.
+fn run_on(place: &Place, node: &Serving, line: &str) {
+    let program = line.split(' ').next().unwrap_or_default();
+    if ["promtool", "curl"].contains(&program) && Command::new(program).arg("--version").output().is_err() {
+        eprintln!("SKIPPED: {program} is not installed: {line}");
+        return;
+    }
+    // There must be one to go on with, or to give up.
+    let under_way = ["shingle rebalance resume", "shingle rebalance abort"]
+        .iter()
+        .any(|command| line.starts_with(command))
+        .then(|| begin_slowly(place, node));
+    run(place, &on_disks(place, line).replace(ADDRESS, node.url().trim_start_matches("http://")));
+    if let Some(mut under_way) = under_way {
+        under_way.wait().expect("it is waited for once");
+    }
+}
+
+fn on_disks(place: &Place, line: &str) -> String {
+    line.replace("/mnt/", &format!("{}/mnt-", place.path("").display()))
+}
+
+/// A rebalancing that would take long, under way.
+fn begin_slowly(place: &Place, node: &Serving) -> Child {
+    let status = || place.json(&["rebalance", "status", "--json", "--url", node.url()]);
+    while !status().is_null() {}
+    let shards = place.json(&["shards", "--json", "--url", node.url()])["shards"].as_array().map_or(0, Vec::len);
+    let fewer = (shards / 2).to_string();
+    let begin = ["rebalance", "--rate", "1KiB", "--url", node.url(), "--token-file", "token", "--to-shards", &fewer];
+    let mut under_way = place.command(&begin).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it can run");
+    while status()["phase"] != "copying" {
+        assert!(under_way.try_wait().expect("it is ours").is_none(), "it ended by itself");
+    }
+    under_way
+}
+
+/// As they stand there: first those for a store that nobody has open, then those for a node.
+#[test]
+fn the_commands_of_the_guide_to_rebalancing_work() {
+    let text = document("rebalancing.md");
+    let place = clone_with_store();
+    place.token("token");
+    let lines: Vec<_> = blocks(&text, "sh").flat_map(str::lines).collect();
+    let (asking, opening): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.contains(ADDRESS));
+    assert!(asking.len() > 6 && opening.len() > 3, "{asking:?} {opening:?}");
+    for line in opening {
+        run(&place, &on_disks(&place, line));
+    }
+    let node = Serving::start(&place, &["--token-file", "token"]);
+    for line in asking {
+        run_on(&place, &node, line);
+    }
+    node.end();
+    assert!(run(&place, "shingle verify").contains("sound: "));
+}
+
 #[test]
 fn the_commands_of_the_runbooks_work() {
     let text = document("operations.md");
@@ -53,15 +109,9 @@ fn the_commands_of_the_runbooks_work() {
         run(&place, line);
     }
     let node = Serving::start(&place, &["--token-file", "token"]);
-    let address = node.url().trim_start_matches("http://").to_owned();
     assert!(lines.len() > 10, "{lines:?}");
     for line in lines {
-        let program = line.split(' ').next().unwrap_or_default();
-        if ["promtool", "curl"].contains(&program) && Command::new(program).arg("--version").output().is_err() {
-            eprintln!("SKIPPED: {program} is not installed: {line}");
-            continue;
-        }
-        run(&place, &line.replace(ADDRESS, &address));
+        run_on(&place, &node, line);
     }
     node.end();
     // Named in a sentence.

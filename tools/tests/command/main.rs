@@ -15,6 +15,7 @@ mod page;
 mod prune;
 mod reading_and_writing;
 mod rebalance;
+mod rebalance_node;
 mod refusals;
 mod serving;
 mod support;

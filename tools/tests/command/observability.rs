@@ -73,10 +73,11 @@ fn what_the_dashboard_the_alarms_and_the_documents_name_is_exported() {
         ("alerts_test.yml", file("tools/observability/alerts_test.yml")),
         ("operations.md", file("docs/operations.md")),
         ("tuning.md", file("docs/tuning.md")),
+        ("rebalancing.md", file("docs/rebalancing.md")),
     ];
     for (name, text) in &texts {
         let named = names(text);
-        assert!(named.len() > 5, "{name} names {named:?}");
+        assert!(named.len() > 5 || *name == "rebalancing.md" && !named.is_empty(), "{name} names {named:?}");
         let unknown: Vec<_> = named.iter().filter(|name| !is_exported(name) && !name.ends_with('_')).collect();
         assert!(unknown.is_empty(), "{name} names {unknown:?}, which nobody exports");
     }

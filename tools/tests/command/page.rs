@@ -93,6 +93,64 @@ fn the_page_renders_updates_and_shows_a_stopped_node_as_stopped() {
     assert_eq!(browser.events("Runtime.exceptionThrown"), Vec::<Value>::new());
 }
 
+/// Slots on their way: on the map, in a card of their own, and when it has stopped above everything.
+#[test]
+fn the_page_shows_slots_on_their_way() {
+    let Some(browser) = Browser::start() else { return };
+    let place = Place::new();
+    place.ok(&["demo", "--blocks", "10", "--accounts", "2000", "--transfers", "100"]);
+    place.token("token");
+    let node = Serving::start(&place, &["--token-file", "token"]);
+    browser.open(node.url());
+    browser.wait_for("document.querySelector('#rebalancing').textContent.startsWith('nownone')");
+    let colours = "(() => { const canvas = document.querySelector('#slots'), { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height); \
+                   const seen = new Map(); for (let at = 0; at < data.length; at += 4) { const key = data.slice(at, at + 3).join(); seen.set(key, (seen.get(key) ?? 0) + 1); } \
+                   return [...seen.values()].filter(pixels => pixels > 500).length; })()";
+    let before = browser.evaluate(colours).as_u64().expect("a number");
+    let moving = ["rebalance", "--to-shards", "12", "--rate", "1KiB", "--url", node.url(), "--token-file", "token"];
+    let mut waiting = place
+        .command(&moving)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it can be run");
+    browser.wait_for(
+        "/over 8 shards, map 1, 1 36. on their way/.test(document.querySelector('#slots-caption').textContent)",
+    );
+    browser.wait_for(
+        "/copying.*1.00 KiB.s.*% copied/.test(document.querySelector('#rebalancing').parentElement.textContent)",
+    );
+    let during = browser.evaluate(colours).as_u64().expect("a number");
+    assert!(during >= before + 4, "new shards have colours of their own: {before}, then {during}");
+    browser.wait_for(
+        "document.querySelector('#operations').textContent.includes('rebalance, by slots, rate_bytes_per_sec 1024')",
+    );
+    place.ok(&["rebalance", "resume", "--url", node.url(), "--token-file", "token"]);
+    assert!(waiting.wait().expect("it is waited for once").success());
+    browser.wait_for("document.querySelector('#slots-caption').textContent.includes('over 12 shards, map 2')");
+    browser.wait_for("document.querySelectorAll('#shards tbody tr').length === 12");
+    browser.wait_for("document.querySelector('#rebalancing').textContent.includes('runs1')");
+    assert_eq!(browser.text("#rebalancing-progress"), "");
+
+    let stuck = "(() => { const rebalance = { ...before.status.rebalance, under_way: { phase: 'waiting_for_readers', aborted: false, slots: 1366, slots_done: 1366, \
+         shards_after: 12, rows_copied: 5, bytes_copied: 4096, fraction: 1, bytes_per_sec: 10, bytes_per_sec_max: null, remaining_ms: null, \
+         waits_for_compaction: false, older_readers: 2, barrier_micros_max: 40, failure: '<b>full</b>' } }; \
+         showRebalancing(rebalance, 0); showCondition(before.status.condition, rebalance); return document.querySelector('#rebalancing').textContent; })()";
+    let said = browser.evaluate(stuck).as_str().unwrap_or_default().to_owned();
+    for part in ["waits for 2 readers", "<b>full</b>", "1 366 of 1 366", "40 µs"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(browser.text("#state"), "move stopped");
+    assert!(
+        browser.text("#banner").contains("The rebalancing has stopped: <b>full</b>"),
+        "{}",
+        browser.text("#banner")
+    );
+    browser.wait_for("document.querySelector('#state').textContent === 'running'");
+    assert_no_errors(&browser);
+    node.end();
+}
+
 #[test]
 fn the_page_is_readable_on_a_phone_and_in_the_dark() {
     let Some(browser) = Browser::start() else { return };

@@ -19,6 +19,7 @@ pub(super) fn stats(backend: &RocksBackend) -> BackendStats {
     BackendStats {
         rows_estimate: property(backend, VERSIONS, ESTIMATE_NUM_KEYS),
         live_bytes: of_both(ESTIMATE_LIVE_DATA_SIZE),
+        changes_bytes: property(backend, CHANGES, ESTIMATE_LIVE_DATA_SIZE),
         file_bytes: of_both(TOTAL_SST_FILES_SIZE),
         level0_files,
         pending_compaction_bytes,
