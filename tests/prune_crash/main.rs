@@ -30,7 +30,7 @@ const POINT: &str = "SHINGLE_PRUNE_POINT";
 const REORG_WINDOW: u64 = 3;
 /// Kills at random, and kills at each point.
 const KILLS: u64 = 40;
-const ROUNDS: u64 = 4;
+const ROUNDS: u64 = 3;
 const SIGKILL: i32 = 9;
 
 const POINTS: &[&str] = &[
