@@ -26,7 +26,8 @@ impl Database {
     /// ```
     ///
     /// # Errors
-    /// `InvalidArgument` for a name that no checkpoint can have, or that one has, and for a store in memory; `NoSpace`; `Io`. Nothing of it remains then.
+    /// `InvalidArgument` for a name that no checkpoint can have, or that one has, and for a store in memory; `NoSpace`; `Io`; `Closed` if the store is closed
+    /// meanwhile, which does not wait for it. Nothing of it remains then.
     pub fn checkpoint(&self, name: &str) -> Result<Checkpoint> {
         self.checkpoint_with(name, &|_| {})
     }

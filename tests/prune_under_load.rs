@@ -195,6 +195,33 @@ fn a_retention_that_keeps_nothing_is_refused() {
     }
 }
 
+/// Numbers at the end of their range keep everything or the newest block, and overflow nowhere.
+#[test]
+fn retentions_of_any_size_are_fine() {
+    let db = Database::builder("").with_reorg_window_blocks(0).in_memory().expect("no disk");
+    let nothing_there = db.prune(&Retention::blocks(1)).expect("no disk");
+    assert_eq!((nothing_there.floor, nothing_there.versions), (0, 0));
+    (0..5).for_each(|_| seal(&db));
+    for all in [
+        Retention::blocks(u64::MAX),
+        Retention::versions_per_key(u64::MAX),
+        Retention::window(Duration::MAX),
+        Retention::window(Duration::from_secs(u64::MAX)),
+        Retention::default(),
+    ] {
+        let pruned = db.prune(&all).expect("no disk");
+        assert_eq!((pruned.floor, pruned.wanted, pruned.versions), (0, 0, 0), "{all:?}");
+    }
+    let pruned = db.prune(&Retention::from_height(u64::MAX)).expect("no disk");
+    assert_eq!((pruned.floor, pruned.wanted), (db.version(), db.version()), "the newest block stays");
+    // A floor at the head: what is above it goes, and what comes next is above it.
+    assert_eq!(db.rollback_to(5).expect("it is the head"), db.version());
+    assert_eq!(db.rollback_to(4).expect_err("it is below the floor").kind(), ErrorKind::Pruned);
+    seal(&db);
+    assert_eq!(db.rollback_to(5).map(|_| db.floor()).ok(), Some(pruned.floor));
+    assert!(db.verify(&|_| {}).expect("no disk").is_sound());
+}
+
 #[test]
 fn the_background_prunes_by_itself() {
     let db = Database::builder("")

@@ -201,6 +201,8 @@ fn check(db: &Database) {
 
 /// Checks what the kill left, while what was cut short is gone on with, and when it is done.
 fn check_killed(dir: &Path) -> bool {
+    let report = Database::repair(dir, &|_| {}).expect("a killed store can be examined");
+    assert!(report.is_sound(), "a kill does no damage, and what is on its way is none: {report:?}");
     let db = open(dir);
     let cut_short = db.rebalance_status().is_some();
     check(&db);

@@ -405,6 +405,8 @@ impl Store {
         self.core.pruner.stop();
         self.core.sequencer.lock().lifecycle = Lifecycle::Closing;
         self.core.pipeline.queued.notify_all();
+        // A checkpoint that somebody makes is given up and removed, while there still is a pipeline that it may wait for.
+        drop(self.core.checkpoints.exclude());
         for thread in threads.drain(..) {
             // The pipeline's threads end first: they may wait for a flush.
             if thread.thread().name() == Some(FLUSH_THREAD) {

@@ -30,7 +30,10 @@ pub(super) async fn bound(State(app): State<Arc<App>>, request: Request, next: N
 
 /// Refuses requests that a foreign page made a browser send here under a name of its own.
 pub(super) async fn local(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    if app.loopback_only && !request.headers().get(HOST).is_none_or(is_loopback) {
+    let named = request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+    let is_local = request.headers().get_all(HOST).iter().all(is_loopback)
+        && named.is_none_or(|named| named.is_ok_and(|named| is_loopback(&named)));
+    if app.loopback_only && !is_local {
         return (
             StatusCode::FORBIDDEN,
             "this server listens on the loopback interface: ask it as 127.0.0.1 or localhost\n",

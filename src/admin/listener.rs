@@ -22,6 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a connection may stay open between two requests: longer than Prometheus usually waits.
 const IDLE: Duration = Duration::from_secs(90);
 
+/// While fewer places than this are left, connections stay open between two requests only as long as [`BRIEFLY_IDLE`]: those that do nothing keep nobody out.
+const PLACES_KEPT: usize = 32;
+
+/// See [`PLACES_KEPT`].
+const BRIEFLY_IDLE: Duration = Duration::from_secs(1);
+
 /// How long accepting rests when the process has no file left for a connection.
 const REST: Duration = Duration::from_millis(100);
 
@@ -48,7 +54,7 @@ impl Listener for BoundedListener {
                 Ok((stream, address)) => {
                     // An answer is one piece: there is nothing to wait for.
                     stream.set_nodelay(true).ok();
-                    return (Connection::new(stream, place), address);
+                    return (Connection::new(stream, Arc::clone(&self.connections), place), address);
                 }
                 Err(_) => tokio::time::sleep(REST).await,
             }
@@ -67,13 +73,15 @@ pub(super) struct Connection {
     ends: Pin<Box<Sleep>>,
     /// A request has begun to arrive and is not answered.
     in_request: bool,
+    connections: Arc<Semaphore>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
+    fn new(stream: TcpStream, connections: Arc<Semaphore>, place: OwnedSemaphorePermit) -> Self {
         // The first request has no reason to wait for.
-        Connection { stream, ends: Box::pin(sleep_until(Instant::now() + PATIENCE)), in_request: true, _place: place }
+        let ends = Box::pin(sleep_until(Instant::now() + PATIENCE));
+        Connection { stream, ends, in_request: true, connections, _place: place }
     }
 
     fn allow(&mut self, time: Duration) {
@@ -115,7 +123,8 @@ impl AsyncWrite for Connection {
             Poll::Ready(outcome) => {
                 // What comes next is another request, or more of this answer.
                 self.in_request = false;
-                self.allow(IDLE);
+                let crowded = self.connections.available_permits() < PLACES_KEPT;
+                self.allow(if crowded { BRIEFLY_IDLE } else { IDLE });
                 Poll::Ready(outcome)
             }
             Poll::Pending => {

@@ -29,11 +29,16 @@ impl Token {
     pub(super) fn from_file(path: &Path) -> Result<Self, ServeError> {
         let unreadable = |cause| ServeError::TokenFile { path: path.to_owned(), cause };
         let unfit = |what: String| ServeError::Token { path: path.to_owned(), what };
+        let unfit_kind = || unfit("it is not a file".to_owned());
+        // Opening a pipe waits for who writes to it.
+        if !path.metadata().map_err(unreadable)?.is_file() {
+            return Err(unfit_kind());
+        }
         let file = File::open(path).map_err(unreadable)?;
         // Of the open file: the path may name another one by now.
         let found = file.metadata().map_err(unreadable)?;
         if !found.is_file() {
-            return Err(unfit("it is not a file".to_owned()));
+            return Err(unfit_kind());
         }
         if found.mode() & OTHERS != 0 {
             return Err(unfit(format!(
@@ -106,5 +111,11 @@ mod tests {
         }
         let dir = Token::from_file(Path::new("/tmp")).expect_err("it is refused").to_string();
         assert!(dir.contains("/tmp"), "{dir}");
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let pipe = place.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("there is a shell's mkfifo");
+        assert!(made.success());
+        let pipe = Token::from_file(&pipe).expect_err("nobody writes to it").to_string();
+        assert!(pipe.contains("not a file"), "{pipe}");
     }
 }

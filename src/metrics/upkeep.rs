@@ -73,6 +73,11 @@ fn hold(hold: PruneHold) -> &'static str {
 fn checkpoints(stats: &Stats, families: &mut Families) {
     let made = &stats.checkpoints;
     families.gauge("shingle_checkpoints", "Checkpoints that there are.", made.kept as f64);
+    families.gauge(
+        "shingle_checkpoint_interval_blocks",
+        "After how many blocks the store makes a checkpoint by itself; 0: never.",
+        made.interval_blocks.unwrap_or(0) as f64,
+    );
     families.counter("shingle_checkpoints_made_total", "Checkpoints made.", made.made as f64);
     families.counter("shingle_checkpoint_failures_total", "Checkpoints that failed.", made.failed as f64);
     families.seconds("shingle_checkpoint_duration_seconds", "What making a checkpoint took.", &stats.checkpoint_micros);

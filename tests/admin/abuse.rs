@@ -151,3 +151,92 @@ fn an_end_is_not_held_up() {
     db.close().expect("a sound store");
     drop(dir);
 }
+
+/// Connections on which nothing happens, as many as there may be: whoever comes next gets a place before they are given up.
+#[test]
+fn idle_clients_keep_nobody_out() {
+    let node = Node::start();
+    let idle: Vec<_> = (0..128)
+        .map(|_| {
+            let mut client = connect(node.address());
+            client.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it listens");
+            client
+        })
+        .collect();
+    // Longer than this client waits for an answer, each of them would be kept.
+    assert_eq!(get(node.address(), "/healthz").status, 200);
+    assert_eq!(get(node.address(), "/status").status, 200);
+    drop(idle);
+}
+
+/// Several requests in one piece are answered in their order, on one connection.
+#[test]
+fn requests_that_come_all_at_once_are_answered_in_order() {
+    let node = Node::start();
+    let mut client = connect(node.address());
+    let text: String = ["/healthz", "/readyz", "/nowhere", "/healthz"]
+        .map(|path| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+        .concat();
+    client.write_all(text.as_bytes()).expect("it listens");
+    // A flush is not among them without a token, be it smuggled into a body.
+    let inner = "POST /flush HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let length = inner.len();
+    let last = format!(
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{inner}"
+    );
+    client.write_all(last.as_bytes()).expect("it listens");
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut client, &mut said).expect("it answers and closes");
+    let statuses: Vec<_> = said.match_indices("HTTP/1.1 ").map(|(at, found)| &said[at + found.len()..][..3]).collect();
+    assert_eq!(statuses, ["200", "200", "404", "200", "200"], "{said}");
+    assert_eq!(node.db.stats().flush.flushes, 0);
+}
+
+#[test]
+fn methods_that_are_not_meant_do_nothing() {
+    let node = Node::start();
+    let status = |method: &str, path: &str, headers: &[&str]| {
+        ask(node.address(), method, path, headers, b"").expect("it answers").status
+    };
+    let ours = bearer();
+    for path in ["/", "/status", "/metrics", "/healthz"] {
+        assert_eq!(status("HEAD", path, &[]), 200, "{path}");
+        for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FROBNICATE"] {
+            assert_eq!(status(method, path, &[&ours]), 405, "{method} {path}");
+        }
+    }
+    for path in ["/flush", "/prune", "/checkpoint", "/checkpoint/delete"] {
+        for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FROBNICATE"] {
+            assert_eq!(status(method, path, &[&ours]), 405, "{method} {path}");
+            assert_eq!(status(method, path, &[]), 401, "{method} {path}");
+        }
+    }
+    assert_eq!(get(node.address(), "/operations").json()["operations"], serde_json::json!([]));
+}
+
+/// However a foreign name is given, it is found.
+#[test]
+fn a_foreign_name_is_found_wherever_it_stands() {
+    let node = Node::start();
+    let ask = |text: &str| {
+        let mut client = connect(node.address());
+        client.write_all(text.as_bytes()).expect("it listens");
+        read_answer(client).map(|answer| answer.status)
+    };
+    let close = "Connection: close\r\n\r\n";
+    for foreign in [
+        "GET /status HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n",
+        "GET /status HTTP/1.1\r\nHost: evil.example\r\nHost: localhost\r\n",
+        "GET http://evil.example/status HTTP/1.1\r\nHost: localhost\r\n",
+        "GET http://localhost@evil.example/status HTTP/1.1\r\nHost: localhost\r\n",
+        "GET /status HTTP/1.1\r\nHost: localhost@evil.example\r\n",
+        "GET /status HTTP/1.1\r\nHost: localhost, evil.example\r\n",
+        "GET /status HTTP/1.1\r\nHost: 127.0.0.1.evil.example:9464\r\n",
+        "GET /status HTTP/1.1\r\nHost:\r\n",
+    ] {
+        let status = ask(&format!("{foreign}{close}"));
+        assert!(matches!(status, Some(400 | 403)), "{foreign}: {status:?}");
+    }
+    let ours = format!("GET http://127.0.0.1:9464/healthz HTTP/1.1\r\nHost: 127.0.0.1:9464\r\n{close}");
+    assert_eq!(ask(&ours), Some(200));
+}

@@ -286,6 +286,7 @@ fn the_metrics_tell_of_prunings_and_checkpoints() {
     for (name, value) in [
         ("shingle_checkpoints", 1.0),
         ("shingle_checkpoints_made_total", 1.0),
+        ("shingle_checkpoint_interval_blocks", 1000.0),
         ("shingle_checkpoint_failures_total", 0.0),
         ("shingle_checkpoint_duration_seconds_count", 1.0),
         ("shingle_checkpoint_version", 5.0),

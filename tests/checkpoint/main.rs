@@ -8,9 +8,11 @@ mod mount;
 #[path = "../support/refusal.rs"]
 mod refusal;
 
+mod closing;
 mod damage;
 mod full_disk;
 mod names;
+mod odd_places;
 mod places;
 mod under_load;
 

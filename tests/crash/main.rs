@@ -194,6 +194,10 @@ impl Torture {
 
     /// Opens the store as a node would after the kill, and compares.
     fn check(&mut self) {
+        if self.checks.is_multiple_of(4) && self.store().join("MANIFEST").exists() {
+            let report = Database::repair(self.store(), &|_| {}).expect("a killed store can be examined");
+            assert!(report.is_sound(), "a kill does no damage: {report:?}");
+        }
         let db = child::builder(&self.store()).open().expect("a killed store opens");
         self.truth.check(&db, &mut self.rng);
         self.check_checkpoint();

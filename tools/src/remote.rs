@@ -164,7 +164,11 @@ impl Node {
         while operation.state == OperationState::Running {
             show(&operation);
             std::thread::sleep(LOOK);
-            operation = self.get(&format!("/operations/{}", operation.id))?;
+            let looked = self.get(&format!("/operations/{}", operation.id));
+            // A node that ends gives up what it is at, and cannot say so any more.
+            operation = looked.with_context(|| {
+                format!("the node was at the {action} and does not answer any more: whether it was done is not known")
+            })?;
         }
         Ok(operation.state)
     }

@@ -33,6 +33,8 @@ pub struct CheckpointStats {
     pub longest_commit_micros: Option<u64>,
     /// Why the last one that was tried failed; `None`: it did not.
     pub last_failure: Option<String>,
+    /// After how many blocks the store makes one by itself; `None`: never.
+    pub interval_blocks: Option<u64>,
     /// Checkpoints that there are, those with a manifest that cannot be read left out.
     pub kept: u64,
     /// The newest of them.
@@ -82,6 +84,8 @@ impl Checkpoints {
                 stats.last_duration_ms = took.as_millis() as u64;
                 (stats.last_version, stats.last_created_ms) = (Some(checkpoint.version), Some(checkpoint.created_ms));
             }
+            // What the end of the store cuts short has not failed.
+            Err(Error::Closed) => stats.last_failure = None,
             Err(_) => stats.failed += 1,
         }
     }
@@ -106,7 +110,16 @@ impl Checkpoints {
         self.making.lock()
     }
 
-    /// Ends the thread, and a checkpoint that it is making.
+    /// Set when the store closes.
+    pub(super) fn stopping(&self) -> &AtomicBool {
+        &self.stop
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Ends the thread, and a checkpoint that is being made, by it or by anybody.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         let _not_between_look_and_sleep = self.sleeping.lock();
@@ -136,6 +149,7 @@ impl Core {
     /// The figures of checkpoints. They are asked for every second: manifests are read only when there are others than before.
     pub(crate) fn checkpoint_stats(&self) -> CheckpointStats {
         let mut stats = self.checkpoints.stats.lock().clone();
+        stats.interval_blocks = self.options.checkpoint_interval.filter(|_| self.disk.is_some());
         if let Some(disk) = &self.disk {
             let mut listed = self.checkpoints.listed.lock();
             // Where the directory cannot be read now, what was found before is told.
@@ -164,7 +178,7 @@ impl Core {
     fn make_automatic(self: &Arc<Self>) -> Result<()> {
         let this = &self.checkpoints;
         let counted = this.blocks_since.load(Ordering::Relaxed);
-        self.make_checkpoint(Named::Automatic, &|_| {}, &this.stop)?;
+        self.make_checkpoint(Named::Automatic, &|_| {})?;
         this.blocks_since.fetch_sub(counted, Ordering::Relaxed);
         let automatic: Vec<_> =
             self.list_checkpoints()?.into_iter().filter(|checkpoint| checkpoint.automatic).collect();

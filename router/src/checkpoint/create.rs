@@ -4,7 +4,7 @@ use super::contents::{Digest, Work, digest};
 use super::list::{Checkpoint, remove};
 use super::manifest::{CheckpointManifest, FileEntry};
 use super::name::Name;
-use super::{CheckpointProgress, NEVER, list};
+use super::{CheckpointProgress, list};
 use crate::blocks::{BlocksFile, SealedBlock};
 use crate::core::{Core, Disk};
 use crate::creating::Creating;
@@ -43,27 +43,27 @@ pub(super) enum Named<'a> {
 }
 
 impl Core {
-    /// Makes a checkpoint of the newest version. One at a time.
+    /// Makes a checkpoint of the newest version. One at a time. The end of the store ends it, and removes what there is of it.
     pub(crate) fn create_checkpoint(
         self: &Arc<Self>,
         name: &str,
         progress: &(dyn Fn(CheckpointProgress) + Sync),
     ) -> Result<Checkpoint> {
-        self.make_checkpoint(Named::ByHand(&Name::new(name)?), progress, &NEVER)
+        self.make_checkpoint(Named::ByHand(&Name::new(name)?), progress)
     }
 
     pub(super) fn make_checkpoint(
         self: &Arc<Self>,
         named: Named<'_>,
         progress: &(dyn Fn(CheckpointProgress) + Sync),
-        stop: &AtomicBool,
     ) -> Result<Checkpoint> {
         let disk = self.disk.as_ref().ok_or(Error::InMemory { what: "make a checkpoint of" })?;
         self.health.check()?;
         let _one_at_a_time = self.checkpoints.making.lock();
+        self.checkpoints.check_open()?;
         let began = Instant::now();
         self.counters.longest_commit.watch();
-        let made = self.make_alone(disk, named, progress, stop);
+        let made = self.make_alone(disk, named, progress);
         let took = began.elapsed();
         let under_way = self.sequencer.lock().in_flight.begun().map_or(0, |begun| micros(begun.elapsed()));
         let longest_commit = self.counters.longest_commit.end().max(under_way);
@@ -79,7 +79,6 @@ impl Core {
         disk: &Disk,
         named: Named<'_>,
         progress: &(dyn Fn(CheckpointProgress) + Sync),
-        stop: &AtomicBool,
     ) -> Result<Checkpoint> {
         list::remove_unfinished(&disk.dir)?;
         // What is written now does not need to be in the checkpoint's log, where restoring would find it one commit at a time.
@@ -93,7 +92,8 @@ impl Core {
             return Err(Error::CheckpointExists { name: name.as_str().to_owned() });
         }
         let automatic = matches!(named, Named::Automatic);
-        let made = self.fill(disk, &name, automatic, &dir, progress, stop);
+        self.checkpoints.check_open()?;
+        let made = self.fill(disk, &name, automatic, &dir, progress);
         if made.is_err() {
             // What cannot be removed now goes with the next checkpoint, or the next opening.
             let _removed_later = remove(&dir);
@@ -113,7 +113,6 @@ impl Core {
         automatic: bool,
         dir: &Path,
         progress: &(dyn Fn(CheckpointProgress) + Sync),
-        stop: &AtomicBool,
     ) -> Result<Checkpoint> {
         let parts = list::parts(&disk.manifest.lock().shards, name.as_str());
         let marker = Layout { dir };
@@ -134,7 +133,7 @@ impl Core {
             version: moment.version,
             block: moment.block,
             applied_through: moment.applied_through,
-            files: hash_files(disk, dir, &parts, progress, stop)?,
+            files: hash_files(disk, dir, &parts, progress, self.checkpoints.stopping())?,
             parts,
         };
         fail::fail_point!("checkpoint::before_manifest");

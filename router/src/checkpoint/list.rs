@@ -174,10 +174,40 @@ fn remove_dir(dir: &Path) -> Result<()> {
     }
 }
 
+/// The store or the checkpoint that `path` is, or lies in: what is put there is in its way, or is removed with it.
+///
+/// # Errors
+/// A path that cannot be made absolute.
+pub fn store_around(path: &Path) -> Result<Option<PathBuf>> {
+    let absolute = std::path::absolute(path).map_err(|error| Error::io("resolve", path, error))?;
+    // Where symbolic links lead, as far as it exists.
+    let real = |above: &Path| Some(above.canonicalize().ok()?.join(absolute.strip_prefix(above).ok()?));
+    let real = absolute.ancestors().find_map(real).unwrap_or_else(|| absolute.clone());
+    let around = real.ancestors().find(|dir| Manifest::load(dir).is_ok() || CheckpointManifest::load(dir).is_ok());
+    Ok(around.map(Path::to_owned))
+}
+
+/// Whether a directory holds nothing but what the making of a checkpoint leaves.
+fn is_unfinished(dir: &Path) -> Result<bool> {
+    let layout = CheckpointLayout { dir };
+    if CheckpointManifest::is_there(dir)? {
+        return Ok(false);
+    }
+    let ours = [Layout { dir }.creating(), layout.manifest_new(), layout.store(), dir.join("shards")];
+    let entries = fs::read_dir(dir).map_err(|error| Error::io("list", dir, error))?;
+    for entry in entries {
+        if !ours.contains(&entry.map_err(|error| Error::io("list", dir, error))?.path()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Removes the checkpoints that were cut short while they were made or deleted. Only who holds the store may.
 pub(crate) fn remove_unfinished(store_dir: &Path) -> Result<()> {
     for (_, dir) in directories(store_dir)? {
-        if !CheckpointManifest::is_there(&dir)? {
+        // What else somebody has put there stays.
+        if is_unfinished(&dir)? {
             remove(&dir)?;
         }
     }

@@ -94,6 +94,10 @@ impl CheckpointManifest {
                 return Err(format!("it names a file {:?} that no checkpoint has", file.name));
             }
         }
+        let leads_out = |part: &PathBuf| !part.is_absolute() && !part.to_str().is_some_and(inside);
+        if let Some(part) = self.parts.iter().find(|part| leads_out(part)) {
+            return Err(format!("it names a directory {part:?} that no checkpoint has"));
+        }
         if self.parts.is_empty() { Err("it has no shards".to_owned()) } else { Ok(()) }
     }
 
@@ -177,6 +181,12 @@ mod tests {
             manifest.files[0].name = name.to_owned();
             let parsed = CheckpointManifest::parse(Path::new("CHECKPOINT"), manifest.to_text()?.as_bytes());
             assert_eq!(parsed.map_err(|error| error.kind()), Err(ErrorKind::Damaged), "{name:?}");
+        }
+        for part in ["", "..", "../other", "shards/../../x"] {
+            let mut manifest = manifest();
+            manifest.parts[0] = PathBuf::from(part);
+            let parsed = CheckpointManifest::parse(Path::new("CHECKPOINT"), manifest.to_text()?.as_bytes());
+            assert_eq!(parsed.map_err(|error| error.kind()), Err(ErrorKind::Damaged), "{part:?}");
         }
         Ok(())
     }

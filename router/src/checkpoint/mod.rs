@@ -22,7 +22,7 @@ mod verify;
 pub use automatic::CheckpointStats;
 pub(crate) use automatic::Checkpoints;
 pub(crate) use list::remove_unfinished;
-pub use list::{Checkpoint, checkpoint_path, checkpoints, delete_checkpoint};
+pub use list::{Checkpoint, checkpoint_path, checkpoints, delete_checkpoint, store_around};
 pub use portable::{CheckpointFile, checkpoint_files, complete_checkpoint, parse_checkpoint};
 pub use restore::{RestoreOptions, Restored, restore};
 pub use verify::{CheckpointReport, FileDamage, verify_checkpoint};

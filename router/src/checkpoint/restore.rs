@@ -3,7 +3,7 @@
 use super::contents::{Work, copy, link};
 use super::create::LOG_SEGMENT_BYTES;
 use super::manifest::{CheckpointManifest, FileEntry};
-use super::{CheckpointProgress, NEVER, verify};
+use super::{CheckpointProgress, NEVER, store_around, verify};
 use crate::blocks::{BlocksFile, SealedBlock};
 use crate::create::{check_free, new_manifest, remove_left};
 use crate::creating::Creating;
@@ -67,6 +67,12 @@ pub fn restore(
     let source = Source::load(checkpoint)?;
     let layout = Layout { dir: target };
     let manifest = source.new_store(&layout, options)?;
+    for place in manifest.shard_dirs(target).iter().chain([&manifest.log_dir(target), &target.to_owned()]) {
+        if let Some(inside) = store_around(place)? {
+            let what = format!("it is, or lies in, the store or checkpoint {}", inside.display());
+            return Err(Error::Occupied { path: place.clone(), what });
+        }
+    }
     // What an attempt that was cut short has left is in the way until it is removed, which only who holds the lock may do.
     if Creating::load(&layout)?.is_none() {
         check_free(&layout, &manifest, None)?;

@@ -18,9 +18,13 @@ impl Log {
         Log::create_on(Arc::new(RealDisk), options, base)
     }
 
-    /// Reads the log without changing anything, and says what is wrong with it.
-    pub(crate) fn check(options: &LogOptions, held: Held) -> Result<()> {
-        recover(&RealDisk, options, Recover::Strict, held, &mut |_| Ok(())).map(drop)
+    /// Reads the log without changing anything, and says what is wrong with it. Hands every commit and rollback above `held.by_all` to `visit`.
+    pub(crate) fn check(
+        options: &LogOptions,
+        held: Held,
+        visit: &mut dyn FnMut(Frame<'_>) -> Result<()>,
+    ) -> Result<()> {
+        recover(&RealDisk, options, Recover::Strict, held, visit).map(drop)
     }
 
     /// Opens the log and hands every commit and rollback above `held.by_all` to `visit`, in order.
