@@ -148,7 +148,7 @@ impl Node {
                 }
                 eprintln!("shingle: the node is at another {action} already, since {since}; waiting for it");
             }
-            let ended = self.wait_for(operation, show)?;
+            let ended = self.wait_for(action, operation, show)?;
             match ended {
                 OperationState::Done { result } if is_ours => {
                     return serde_json::from_value(result).with_context(|| self.not_understood());
@@ -160,7 +160,12 @@ impl Node {
     }
 
     /// Waits until an operation has ended; how.
-    fn wait_for(&self, mut operation: Operation, show: &dyn Fn(&Operation)) -> anyhow::Result<OperationState> {
+    fn wait_for(
+        &self,
+        action: &'static str,
+        mut operation: Operation,
+        show: &dyn Fn(&Operation),
+    ) -> anyhow::Result<OperationState> {
         while operation.state == OperationState::Running {
             show(&operation);
             std::thread::sleep(LOOK);
