@@ -102,8 +102,9 @@ fn the_page_shows_slots_on_their_way() {
     place.token("token");
     let node = Serving::start(&place, &["--token-file", "token"]);
     browser.open(node.url());
-    browser.wait_for("document.querySelector('#rebalancing').textContent.startsWith('nownone')");
-    let colours = "(() => { const canvas = document.querySelector('#slots'), { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height); \
+    browser.wait_for("document.querySelector('#rebalancing')?.textContent.startsWith('nownone') === true");
+    let colours = "(() => { const canvas = document.querySelector('#slots'), { width, height } = canvas, copy = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true }); \
+                   copy.drawImage(canvas, 0, 0); const { data } = copy.getImageData(0, 0, width, height); \
                    const seen = new Map(); for (let at = 0; at < data.length; at += 4) { const key = data.slice(at, at + 3).join(); seen.set(key, (seen.get(key) ?? 0) + 1); } \
                    return [...seen.values()].filter(pixels => pixels > 500).length; })()";
     let before = browser.evaluate(colours).as_u64().expect("a number");
