@@ -34,6 +34,14 @@ pub enum TransferError {
         /// The place.
         place: String,
     },
+    /// What is put into a store is in its way, or goes with it.
+    #[error("{path} is, or lies in, the store or checkpoint {inside}: choose a place outside", path = path.display(), inside = inside.display())]
+    Inside {
+        /// What was given.
+        path: PathBuf,
+        /// The store or checkpoint.
+        inside: PathBuf,
+    },
     /// Something else lies where the checkpoint is to go.
     #[error("{path} is in the way: an import goes to a directory that is new, empty, or left by the same import", path = path.display())]
     Occupied {
@@ -56,6 +64,18 @@ pub enum TransferError {
         /// What the place said.
         cause: Arc<object_store::Error>,
     },
+    /// There are no credentials for the place, or they could not be fetched.
+    #[error(
+        "could not {action} {object} without credentials: they come from the environment, by the names that the cloud's own tools use; {cause}"
+    )]
+    NoCredentials {
+        /// What was tried, such as "write".
+        action: &'static str,
+        /// The object.
+        object: String,
+        /// What came of looking for some.
+        cause: Arc<object_store::Error>,
+    },
     /// The disk failed.
     #[error("could not {action} {path}: {cause}", path = path.display())]
     Io {
@@ -69,6 +89,14 @@ pub enum TransferError {
 }
 
 impl TransferError {
+    /// Refuses what is, or lies in, a store or a checkpoint.
+    pub(super) fn check_outside(path: &Path) -> Result<(), Self> {
+        match shingle_router::store_around(path)? {
+            Some(inside) => Err(TransferError::Inside { path: path.to_owned(), inside }),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn io(action: &'static str, path: &Path, cause: std::io::Error) -> Self {
         TransferError::Io { action, path: path.to_owned(), cause: Arc::new(cause) }
     }

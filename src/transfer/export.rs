@@ -18,13 +18,16 @@ impl Remote {
     /// hash on the way. Once all are there, and of the right size, the manifest makes it a checkpoint.
     ///
     /// # Errors
-    /// No checkpoint, or a damaged one; another one of this name at the place; a place or a disk that fails.
+    /// No checkpoint, or a damaged one; another one of this name at the place; a place within a store; a place or a disk that fails.
     pub async fn export(
         &self,
         checkpoint: &Path,
         name: &str,
         progress: &(dyn Fn(CheckpointProgress) + Sync),
     ) -> Result<Transferred, TransferError> {
+        if let Some(dir) = &self.dir {
+            TransferError::check_outside(dir)?;
+        }
         let (files, text) = checkpoint_files(checkpoint)?;
         let place = || (name.to_owned(), self.place.clone());
         if self.manifest(name).await?.is_some_and(|there| there != text.as_bytes()) {

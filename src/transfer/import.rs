@@ -19,7 +19,7 @@ impl Remote {
     /// not fetched again. Every file is compared with its hash. [`Database::restore`](crate::Database::restore) makes a store of it.
     ///
     /// # Errors
-    /// No such checkpoint; a damaged one; something else in `target`; a place or a disk that fails.
+    /// No such checkpoint; a damaged one; something else in `target`, or a store around it; a place or a disk that fails.
     pub async fn import(
         &self,
         name: &str,
@@ -31,6 +31,7 @@ impl Remote {
             .await?
             .ok_or_else(|| TransferError::NoSuchCheckpoint { name: name.to_owned(), place: self.place.clone() })?;
         let files = parse_checkpoint(&text)?;
+        TransferError::check_outside(target)?;
         check_free(target, &files)?;
         let total = files.iter().map(|file| file.bytes).sum();
         let (done, sent) = (AtomicU64::new(0), [AtomicU64::new(0), AtomicU64::new(0)]);

@@ -10,17 +10,17 @@
 mod error;
 mod export;
 mod import;
+mod place;
 
 pub use error::TransferError;
 
 use futures_util::TryStreamExt;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, parse_url_opts};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use shingle_router::CheckpointFile;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
-use url::Url;
 
 /// How many files travel at once.
 const FILES_AT_ONCE: usize = 4;
@@ -30,6 +30,8 @@ const FILES_AT_ONCE: usize = 4;
 pub struct Remote {
     store: Arc<dyn ObjectStore>,
     prefix: ObjectPath,
+    /// A place on this machine.
+    dir: Option<PathBuf>,
     place: String,
 }
 
@@ -62,23 +64,8 @@ impl Remote {
     /// # Errors
     /// What is no such place.
     pub fn open(place: &str) -> Result<Self, TransferError> {
-        let refuse = |what: String| TransferError::Place { place: place.to_owned(), what };
-        let url = if place.contains("://") {
-            Url::parse(place).map_err(|error| refuse(error.to_string()))?
-        } else {
-            let dir = std::path::absolute(place).map_err(|error| refuse(error.to_string()))?;
-            Url::from_directory_path(dir).map_err(|()| refuse("it is no directory's path".to_owned()))?
-        };
-        if url.scheme() == "file" {
-            let store = LocalFileSystem::new().with_fsync(true);
-            let prefix = ObjectPath::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
-            return Ok(Remote { store: Arc::new(store), prefix, place: place.to_owned() });
-        }
-        let variables =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let (store, prefix) = parse_url_opts(&url, variables.map(|(name, value)| (name.to_ascii_lowercase(), value)))
-            .map_err(|error| refuse(error.to_string()))?;
-        Ok(Remote { store: Arc::from(store), prefix, place: place.to_owned() })
+        let opened = place::open(place).map_err(|what| TransferError::Place { place: place.to_owned(), what })?;
+        Ok(Remote { store: opened.store, prefix: opened.prefix, dir: opened.dir, place: place.to_owned() })
     }
 
     /// The checkpoints that are there, by name.
@@ -129,7 +116,14 @@ impl Remote {
     }
 
     fn failed(&self, action: &'static str, path: &ObjectPath, cause: object_store::Error) -> TransferError {
-        TransferError::Remote { action, object: format!("{path} at {}", self.place), cause: Arc::new(cause) }
+        let object = format!("{path} at {}", self.place);
+        // Who has no credentials is taken for a machine in the cloud, which asks its host for them.
+        let said = cause.to_string();
+        if ["token request", "169.254.", "metadata.google", "/latest/api/token"].iter().any(|sign| said.contains(sign))
+        {
+            return TransferError::NoCredentials { action, object, cause: Arc::new(cause) };
+        }
+        TransferError::Remote { action, object, cause: Arc::new(cause) }
     }
 }
 

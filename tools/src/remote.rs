@@ -215,6 +215,9 @@ impl Node {
         stream.write_all(request.as_bytes()).with_context(cannot)?;
         let mut bytes = Vec::new();
         stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).with_context(cannot)?;
+        if bytes.is_empty() {
+            bail!("{} closed the connection without an answer: it may be ending", self.url);
+        }
         parse_answer(&bytes).ok_or_else(|| anyhow!(self.not_understood()))
     }
 }

@@ -184,7 +184,7 @@ pub fn store_around(path: &Path) -> Result<Option<PathBuf>> {
     let real = |above: &Path| Some(above.canonicalize().ok()?.join(absolute.strip_prefix(above).ok()?));
     let real = absolute.ancestors().find_map(real).unwrap_or_else(|| absolute.clone());
     let around = real.ancestors().find(|dir| Manifest::load(dir).is_ok() || CheckpointManifest::load(dir).is_ok());
-    Ok(around.map(Path::to_owned))
+    Ok(around.map(|dir| dir.components().collect()))
 }
 
 /// Whether a directory holds nothing but what the making of a checkpoint leaves.

@@ -104,21 +104,31 @@ fn pruning_and_checkpoints_are_asked_by_url_and_say_the_same() {
 fn a_node_ends_in_good_order_in_the_midst_of_its_work() {
     let place = Place::new();
     place.token("token");
-    for round in 0..3 {
+    for round in 0..4 {
         let node = Serving::start(&place, &["--demo", "--blocks-per-second", "200", "--token-file", "token"]);
         std::thread::sleep(std::time::Duration::from_millis(700));
         let name = format!("round-{round}");
-        let work: Vec<_> = [&["checkpoint", "create", &name][..], &["prune", "--keep-blocks", "1"], &["verify"]]
-            .iter()
-            .map(|verb| [verb, &["--url", node.url(), "--token-file", "token"][..]].concat())
-            .map(|args| {
-                place.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it can be run")
-            })
-            .collect();
+        let work: Vec<_> =
+            [&["checkpoint", "create", &name][..], &["prune", "--keep-blocks", "1"], &["verify"], &["flush"]]
+                .iter()
+                .map(|verb| [verb, &["--url", node.url(), "--token-file", "token"][..]].concat())
+                .map(|args| {
+                    let mut asking = place.command(&args);
+                    asking.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it can be run")
+                })
+                .collect();
         std::thread::sleep(std::time::Duration::from_millis(15 * round));
         node.end();
-        for mut asking in work {
-            asking.wait().expect("it is waited for once");
+        for asking in work {
+            let ended = asking.wait_with_output().expect("it is waited for once");
+            let said = String::from_utf8_lossy(&ended.stderr);
+            let told = ["closed", "closing", "does not answer any more", "cannot reach", "without an answer"];
+            assert!(ended.status.success() || told.iter().any(|word| said.contains(word)), "{said}");
+        }
+        // Before anybody opens the store again.
+        for entry in std::fs::read_dir(place.path("data/checkpoints")).into_iter().flatten() {
+            let checkpoint = entry.expect("it can be read").path();
+            assert!(checkpoint.join("CHECKPOINT").exists(), "{} is half a checkpoint", checkpoint.display());
         }
         assert!(place.ok(&["verify"]).contains("sound: "), "round {round}");
         for checkpoint in place.json(&["checkpoint", "list", "--json"]).as_array().expect("a list") {

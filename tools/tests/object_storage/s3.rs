@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -15,7 +16,11 @@ pub(crate) struct S3 {
     server: Child,
     port: u16,
     _dir: TempDir,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// It listens on ports that it cannot be told, too: one at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 impl S3 {
     /// `None`, with a word on standard error, where the server cannot be installed or started.
@@ -32,6 +37,7 @@ impl S3 {
                 return None;
             }
         };
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().expect("a temporary directory");
         let [master, volume, filer, port] = free_ports();
         let server = Command::new(program)
@@ -46,7 +52,7 @@ impl S3 {
             .stderr(Stdio::null())
             .spawn()
             .expect("it was just installed");
-        let s3 = S3 { server, port, _dir: dir };
+        let s3 = S3 { server, port, _dir: dir, _alone: alone };
         let patience = Instant::now() + PATIENCE;
         while !s3.make_bucket() {
             if Instant::now() > patience {
@@ -71,18 +77,30 @@ impl S3 {
         format!("s3://{BUCKET}/{prefix}")
     }
 
-    pub(crate) fn environment(&self) -> Vec<(String, String)> {
-        let endpoint = format!("http://127.0.0.1:{}", self.port);
-        [
-            ("AWS_ENDPOINT", endpoint.as_str()),
-            ("AWS_ALLOW_HTTP", "true"),
-            ("AWS_ACCESS_KEY_ID", "any"),
-            ("AWS_SECRET_ACCESS_KEY", "any"),
-            ("AWS_REGION", "us-east-1"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        environment(&self.endpoint())
+    }
+}
+
+/// What the command must be told to take `endpoint` for S3.
+pub(crate) fn environment(endpoint: &str) -> Vec<(String, String)> {
+    [
+        ("AWS_ENDPOINT", endpoint),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_ACCESS_KEY_ID", "any"),
+        ("AWS_SECRET_ACCESS_KEY", "any"),
+        ("AWS_REGION", "us-east-1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
 }
 
 impl Drop for S3 {
