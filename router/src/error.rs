@@ -1,44 +1,18 @@
 //! What can go wrong in a store, said so that its user knows what to do.
 
+mod kind;
+mod shown;
+
+pub use kind::ErrorKind;
+
 use shingle_shard::Version;
+use shown::{Hex, NewestBlock};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The result of a store's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// What a caller can do about an [`Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The argument is out of bounds or makes no sense here: fix it.
-    InvalidArgument,
-    /// Another transaction wrote what this one read or wrote: run it again.
-    Conflict,
-    /// The version was pruned: ask for one at or above the floor.
-    Pruned,
-    /// The version was rolled back: take a new snapshot.
-    RolledBack,
-    /// The store was made otherwise than it is opened: open it as it was made.
-    Mismatch,
-    /// There is no store here: check the path, or create one.
-    NotAStore,
-    /// Another process or handle has the store open: close it first.
-    Locked,
-    /// What is on disk is damaged: restore a copy; where only the log is damaged, the store can be opened at the last good version.
-    Damaged,
-    /// The disk is full: make room and try again.
-    NoSpace,
-    /// The system refuses more open files: raise the limit and open again.
-    TooManyOpenFiles,
-    /// An earlier write failed for good: reads go on; reopen the store to write again.
-    Poisoned,
-    /// The store was closed: open it again.
-    Closed,
-    /// The disk or the system failed otherwise: see the text.
-    Io,
-}
 
 /// What went wrong in a store: what happened, where, and what can be done about it.
 ///
@@ -343,51 +317,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the caller can do about it.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Error::Shard(error) => kind_of_shard(error),
-            Error::InvalidArgument { .. }
-            | Error::AboveNewest { .. }
-            | Error::HeightNotRising { .. }
-            | Error::TimestampFalls { .. }
-            | Error::NoSuchHeight { .. }
-            | Error::NoBlockBefore { .. }
-            | Error::Occupied { .. }
-            | Error::InMemory { .. }
-            | Error::RebalanceRefused { .. }
-            | Error::RebalanceUnfinished { .. }
-            | Error::NoRebalance
-            | Error::RebalanceGivenUp
-            | Error::RebalanceHandedOver
-            | Error::CheckpointExists { .. }
-            | Error::NoSuchCheckpoint { .. }
-            | Error::BatchTooLarge { .. } => ErrorKind::InvalidArgument,
-            Error::Conflict { .. } | Error::RangeConflict { .. } | Error::TooManyConflicts { .. } => {
-                ErrorKind::Conflict
-            }
-            Error::Pruned { .. } => ErrorKind::Pruned,
-            Error::RolledBack { .. } => ErrorKind::RolledBack,
-            Error::Mismatch { .. } => ErrorKind::Mismatch,
-            Error::NotAStore { .. } => ErrorKind::NotAStore,
-            Error::Locked { .. } => ErrorKind::Locked,
-            Error::LogDamaged { .. }
-            | Error::LogMissing { .. }
-            | Error::ManifestDamaged { .. }
-            | Error::BlocksDamaged { .. }
-            | Error::Damaged { .. }
-            | Error::CheckpointDamaged { .. }
-            | Error::UnreadableCommit { .. }
-            | Error::MissingShard { .. } => ErrorKind::Damaged,
-            Error::NoSpace { .. } => ErrorKind::NoSpace,
-            Error::TooFewFiles { .. } | Error::TooManyOpenFiles { .. } => ErrorKind::TooManyOpenFiles,
-            Error::Poisoned { .. } => ErrorKind::Poisoned,
-            Error::Closed => ErrorKind::Closed,
-            Error::Io { .. } | Error::Panicked { .. } | Error::Thread { .. } => ErrorKind::Io,
-        }
-    }
-
     /// The error for a directory that should hold a store, and holds none.
     pub(crate) fn not_a_store(path: &Path) -> Self {
         let what = match path.metadata() {
@@ -428,49 +357,6 @@ fn is_out_of_files(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
-fn kind_of_shard(error: &shingle_shard::Error) -> ErrorKind {
-    match error {
-        shingle_shard::Error::KeyLength { .. }
-        | shingle_shard::Error::ValueLength { .. }
-        | shingle_shard::Error::Option(_) => ErrorKind::InvalidArgument,
-        shingle_shard::Error::StaleEpoch { .. } => ErrorKind::Locked,
-        shingle_shard::Error::Damaged { .. } => ErrorKind::Damaged,
-        shingle_shard::Error::Foreign { .. } => ErrorKind::Mismatch,
-        shingle_shard::Error::NoFiles { .. } => ErrorKind::InvalidArgument,
-        shingle_shard::Error::NoSpace { .. } => ErrorKind::NoSpace,
-        shingle_shard::Error::TooManyOpenFiles { .. } => ErrorKind::TooManyOpenFiles,
-        shingle_shard::Error::Io { .. } | _ => ErrorKind::Io,
-    }
-}
-
-/// A key as text: as it stands if it is readable, else in hex; the first bytes only if it is long.
-struct Hex<'a>(&'a [u8]);
-
-impl std::fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const SHOWN: usize = 64;
-        let (shown, more) = self.0.split_at(self.0.len().min(SHOWN));
-        if shown.iter().all(u8::is_ascii_graphic) {
-            write!(f, "\"{}\"", String::from_utf8_lossy(shown))?;
-        } else {
-            f.write_str("0x")?;
-            shown.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        }
-        if more.is_empty() { Ok(()) } else { write!(f, "… ({} bytes)", self.0.len()) }
-    }
-}
-
-struct NewestBlock(Option<u64>);
-
-impl std::fmt::Display for NewestBlock {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(height) => write!(f, "; the newest block's height is {height}"),
-            None => f.write_str("; the store has no block yet"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -499,12 +385,5 @@ mod tests {
         let error = Error::io("sync", Path::new("log"), rustix::io::Errno::IO.into());
         assert_eq!(format!("{error:?}"), format!("{error} (Io)"));
         assert!(std::error::Error::source(&error).is_none(), "its text holds the cause already");
-    }
-
-    #[test]
-    fn keys_are_shown_readably() {
-        assert_eq!(Hex(b"alice").to_string(), "\"alice\"");
-        assert_eq!(Hex(&[0, 255]).to_string(), "0x00ff");
-        assert!(Hex(&[b'a'; 100]).to_string().ends_with("… (100 bytes)"));
     }
 }
