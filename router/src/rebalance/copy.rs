@@ -3,26 +3,19 @@
 use super::{Interrupted, differing};
 use crate::core::Core;
 use crate::shards::Topology;
+use rayon::prelude::*;
 use shingle_shard::Version;
 use shingle_shard::backend::{Arriving, MovingCursor, Page, PageLimit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Rows of one slice: some tens of milliseconds, for which a flush or a rollback waits.
-const SLICE: PageLimit = PageLimit { rows: 1 << 16, bytes: 8 << 20 };
+/// Rows of one slice: some tens of milliseconds, for which a rollback waits. A file of it is synced in one go, and a commit's sync may have to wait for that.
+const SLICE: PageLimit = PageLimit { rows: 1 << 15, bytes: 4 << 20 };
 
 /// Changes of one slice: they are merged with those that the target has.
 const SLICE_CHANGES: usize = 1 << 15;
-
-/// A target with this many files at level 0 takes no slice until compaction has caught up. RocksDB's own `level0_slowdown_writes_trigger`.
-const LEVEL0_FILES_MAX: u64 = 20;
-
-/// How long it rests before it looks again.
-const RETRY: Duration = Duration::from_millis(20);
-
-/// How long it rests at most before it looks whether the rate has changed.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// A slice is about what the rate allows in so long a time.
 const SLICES_PER_SEC: u64 = 10;
@@ -37,8 +30,9 @@ pub(super) struct Copying {
     /// Everything above it is written to both shards.
     through: Version,
     sources: Vec<Source>,
-    /// What the sources hold together, estimated.
+    /// What the sources hold together, estimated, and how much of it was looked at.
     rows_estimate: u64,
+    looked: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +41,15 @@ struct Source {
     targets: BTreeSet<usize>,
     changes: MovingCursor,
     rows: MovingCursor,
+}
+
+/// What all that copy share.
+struct Pass<'a> {
+    topology: &'a Topology,
+    through: Version,
+    rows_estimate: u64,
+    looked: &'a AtomicU64,
+    began: Instant,
 }
 
 impl Core {
@@ -62,12 +65,14 @@ impl Core {
         self.wait_for_numbered();
         self.health.check()?;
         let through = *self.boundary.lock();
-        self.flush_all()?;
         let mut sources: BTreeMap<usize, Source> = BTreeMap::new();
         for (_, from, to) in topology.next.iter().flat_map(|next| differing(&topology.map, next)) {
             let source = sources.entry(from).or_insert_with(|| Source { shard: from, ..Source::default() });
             source.targets.insert(to);
         }
+        let concerned: BTreeSet<usize> =
+            sources.values().flat_map(|source| source.targets.iter().copied().chain([source.shard])).collect();
+        self.flush_unhurried(&concerned)?;
         {
             let _no_rollback = self.rebalancer.exclude();
             for &target in sources.values().flat_map(|source| &source.targets) {
@@ -77,29 +82,36 @@ impl Core {
         let estimate = |source: &Source| topology.all()[source.shard].backend().stats().rows_estimate;
         let sources: Vec<_> = sources.into_values().collect();
         let rows_estimate = sources.iter().map(estimate).sum();
-        Ok(Copying { topology, through, sources, rows_estimate })
+        Ok(Copying { topology, through, sources, rows_estimate, looked: AtomicU64::new(0) })
     }
 
-    /// Copies until all is there.
+    /// Copies until all is there, from several sources at a time. One that fails ends the others after their slices.
     pub(super) fn copy(&self, copying: &mut Copying) -> Result<(), Interrupted> {
-        for index in 0..copying.sources.len() {
-            while !(copying.sources[index].changes.finished && copying.sources[index].rows.finished) {
-                self.rebalancer.check_going()?;
-                self.wait_for_targets(copying, index)?;
-                let began = Instant::now();
-                let bytes = self.copy_slice(copying, index)?;
-                self.keep_rate(bytes, began)?;
-            }
-        }
-        Ok(())
+        let Copying { topology, through, sources, rows_estimate, looked } = copying;
+        let pass = Pass { topology, through: *through, rows_estimate: *rows_estimate, looked, began: Instant::now() };
+        let before = self.rebalancer.state.lock().figures.as_ref().map_or(Duration::ZERO, |figures| figures.copying);
+        self.workers.moving.run(|| {
+            sources.par_iter_mut().with_max_len(1).try_for_each(|source| {
+                while !(source.changes.finished && source.rows.finished) {
+                    self.rebalancer.check_going()?;
+                    for &target in &source.targets {
+                        self.await_compaction(&topology.all()[target])?;
+                    }
+                    let stride = self.begin_stride();
+                    let bytes = self.copy_slice(&pass, source)?;
+                    self.end_stride(&stride, bytes)?;
+                    self.rebalancer.note(|figures| figures.copying = before + pass.began.elapsed());
+                }
+                Ok(())
+            })
+        })
     }
 
     /// Copies one slice. Rollbacks, checkpoints and verifications are kept away, so that nothing is copied that a rollback has just removed.
-    fn copy_slice(&self, copying: &mut Copying, index: usize) -> Result<u64, Interrupted> {
-        let _alone = self.rebalancer.exclude();
+    fn copy_slice(&self, pass: &Pass<'_>, source: &mut Source) -> Result<u64, Interrupted> {
+        let _slice = self.rebalancer.slice();
         self.health.check()?;
-        let Copying { topology, through, sources, .. } = copying;
-        let source = &mut sources[index];
+        let Pass { topology, through, .. } = *pass;
         let shard = &topology.all()[source.shard];
         let number = source.shard;
         let target_of = |key: &[u8]| {
@@ -111,12 +123,12 @@ impl Core {
         if !source.changes.finished {
             let mut cursor = source.changes.clone();
             let mut found = Vec::new();
-            shard.backend().changed(&mut cursor, *through, &pick, SLICE_CHANGES, &mut found)?;
+            shard.backend().changed(&mut cursor, through, &pick, SLICE_CHANGES, &mut found)?;
             for change in found {
                 let target = target_of(&change.1).expect("picked because it has one");
                 arriving.entry(target).or_default().changes.push(change);
             }
-            let (_, bytes) = self.bring_in(topology, &arriving, *through)?;
+            let (_, bytes) = self.bring_in(topology, &arriving, through)?;
             source.changes = cursor;
             self.rebalancer.note(|figures| figures.bytes_copied += bytes);
             return Ok(bytes);
@@ -124,15 +136,16 @@ impl Core {
         let (mut cursor, mut page) = (source.rows.clone(), Page::default());
         let rate = self.rebalancer.state.lock().bytes_per_sec.unwrap_or(u64::MAX);
         let bytes = (rate / SLICES_PER_SEC).clamp(SLICE_BYTES_MIN, SLICE.bytes as u64) as usize;
-        shard.backend().rows(&mut cursor, *through, &pick, PageLimit { bytes, ..SLICE }, &mut page)?;
+        shard.backend().rows(&mut cursor, through, &pick, PageLimit { bytes, ..SLICE }, &mut page)?;
         for row in (0..page.len()).filter_map(|row| page.get(row)) {
             let target = target_of(row.key).expect("picked because it has one");
             arriving.entry(target).or_default().rows.push(row);
         }
-        let (rows, bytes) = self.bring_in(topology, &arriving, *through)?;
+        let (rows, bytes) = self.bring_in(topology, &arriving, through)?;
+        let looked = cursor.looked - source.rows.looked;
         source.rows = cursor;
-        let looked: u64 = copying.sources.iter().map(|source| source.rows.looked).sum();
-        let fraction = (looked as f64 / copying.rows_estimate.max(1) as f64).min(1.0);
+        let looked = pass.looked.fetch_add(looked, Ordering::Relaxed) + looked;
+        let fraction = (looked as f64 / pass.rows_estimate.max(1) as f64).min(1.0);
         self.rebalancer.note(|figures| {
             figures.rows_copied += rows;
             figures.bytes_copied += bytes;
@@ -155,33 +168,5 @@ impl Core {
             bytes += applied.bytes;
         }
         Ok((rows, bytes))
-    }
-
-    fn wait_for_targets(&self, copying: &Copying, index: usize) -> Result<(), Interrupted> {
-        let targets = &copying.sources[index].targets;
-        let lags =
-            |&target: &usize| copying.topology.all()[target].backend().pressure().level0_files >= LEVEL0_FILES_MAX;
-        while targets.iter().any(lags) {
-            self.rebalancer.rest(RETRY)?;
-            self.health.check()?;
-        }
-        Ok(())
-    }
-
-    /// Rests for as long as `bytes` may take.
-    fn keep_rate(&self, bytes: u64, began: Instant) -> Result<(), Interrupted> {
-        loop {
-            // It may be changed meanwhile.
-            let Some(rate) = self.rebalancer.state.lock().bytes_per_sec else { break };
-            let due = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
-            let left = due.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            self.rebalancer.rest(left.min(LOOK))?;
-        }
-        let took = began.elapsed();
-        self.rebalancer.note(|figures| figures.copying += took);
-        Ok(())
     }
 }
