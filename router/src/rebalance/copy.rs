@@ -60,6 +60,7 @@ impl Core {
             let _no_pruning = self.pruner.exclude();
             self.complete_pruning()?;
         }
+        self.rebalancer.pace.forgive();
         let topology = self.shards.keep();
         // What was numbered before the barrier is applied, or has failed.
         self.wait_for_numbered();

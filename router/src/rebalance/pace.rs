@@ -89,7 +89,8 @@ impl Core {
         let rebalancer: &Rebalancer = &self.rebalancer;
         let took = stride.began.elapsed();
         rebalancer.pace.owe(bytes, stride.began);
-        loop {
+        // Who copies nothing owes nothing, whatever is left of what was copied.
+        while bytes > 0 {
             // It may be changed meanwhile.
             let Some(rate) = rebalancer.state.lock().bytes_per_sec else {
                 rebalancer.pace.forgive();
