@@ -140,7 +140,10 @@ fn seal_at(point: &str, dir: &Path) {
         return;
     }
     if let (Some(db), Ok(_sealing)) = (STORE.get(), SEALING.try_lock()) {
-        let height = (0..4).map(|_| seal(db)).last().expect("four");
+        for _ in 0..3 {
+            seal(db);
+        }
+        let height = seal(db);
         std::fs::write(dir.with_file_name(SEALED), height.to_string()).expect("a writable directory");
     }
 }

@@ -88,25 +88,33 @@ impl Core {
     pub(super) fn end_stride(&self, stride: &Stride, bytes: u64) -> Result<(), Interrupted> {
         let rebalancer: &Rebalancer = &self.rebalancer;
         let took = stride.began.elapsed();
-        rebalancer.pace.owe(bytes, stride.began);
         // Who copies nothing owes nothing, whatever is left of what was copied.
-        while bytes > 0 {
-            // It may be changed meanwhile.
-            let Some(rate) = rebalancer.state.lock().bytes_per_sec else {
-                rebalancer.pace.forgive();
-                break;
-            };
-            let left = rebalancer.pace.owed.lock().left(rate, Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            rebalancer.rest(left.min(LOOK))?;
+        if bytes > 0 {
+            rebalancer.pace.owe(bytes, stride.began);
+            self.pay_off()?;
         }
         let rested = stride.began.elapsed().saturating_sub(took);
         if rested < took && self.visible() != stride.visible {
             rebalancer.rest(took - rested)?;
         }
         Ok(())
+    }
+
+    /// Rests until the rate allows what was written.
+    fn pay_off(&self) -> Result<(), Interrupted> {
+        let rebalancer: &Rebalancer = &self.rebalancer;
+        loop {
+            // It may be changed meanwhile.
+            let Some(rate) = rebalancer.state.lock().bytes_per_sec else {
+                rebalancer.pace.forgive();
+                return Ok(());
+            };
+            let left = rebalancer.pace.owed.lock().left(rate, Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            rebalancer.rest(left.min(LOOK))?;
+        }
     }
 }
 
