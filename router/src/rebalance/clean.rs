@@ -10,8 +10,8 @@ use shingle_shard::backend::{MovingCursor, Page, PageLimit, PruneSlice};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Rows of one slice: some tens of milliseconds, for which a rollback waits.
-const SLICE: PageLimit = PageLimit { rows: 1 << 15, bytes: 4 << 20 };
+/// Rows of one slice: some tens of milliseconds, for which a rollback waits. Little is written for them, but each slice is a file at level 0.
+const SLICE: PageLimit = PageLimit { rows: 1 << 16, bytes: 8 << 20 };
 
 /// How often it is looked whether somebody still reads by an older topology.
 const LOOK: Duration = Duration::from_millis(5);
