@@ -28,4 +28,4 @@ demo: build
 test:
 	@scripts/setup tests
 	cargo test $(CARGO_FLAGS)
-	cargo test $(CARGO_FLAGS) --features failpoints --test crash --test checkpoint_crash --test prune_crash --test rebalance_crash --test rebalance_failures --test backend_failpoints
+	cargo test $(CARGO_FLAGS) --features failpoints --test crash --test checkpoint_crash --test prune_crash --test rebalance_crash --test rebalance_failures --test rebalance_stages --test backend_failpoints

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 const DIR: &str = "SHINGLE_REBALANCE_DIR";
@@ -113,36 +114,68 @@ fn rebalance(db: &Database, rng: &mut SmallRng) {
     }
 }
 
+/// The child's store, for blocks that are sealed while a step stands still at its point.
+static STORE: OnceLock<Database> = OnceLock::new();
+/// Who seals or rolls back.
+static SEALING: Mutex<()> = Mutex::new(());
+/// Where the child says which block it has sealed last, beside the store.
+const SEALED: &str = "sealed";
+
+fn seal(db: &Database) -> u64 {
+    let height = db.head().map_or(0, |head| head.height) + 1;
+    let mut batch = Batch::new();
+    for (key, value) in writes(height) {
+        match value {
+            Some(value) => batch.put(key, value),
+            None => batch.delete(key),
+        };
+    }
+    db.commit_block(Block { height, timestamp_ms: height * 1000 }, batch).expect("a sound store");
+    height
+}
+
+/// Commits go on between any two steps of a rebalancing, and are acknowledged: they must be there afterwards.
+fn seal_at(point: &str, dir: &Path) {
+    if !point.starts_with("move::") && !point.starts_with("manifest::") {
+        return;
+    }
+    if let (Some(db), Ok(_sealing)) = (STORE.get(), SEALING.try_lock()) {
+        for _ in 0..3 {
+            seal(db);
+        }
+        let height = seal(db);
+        std::fs::write(dir.with_file_name(SEALED), height.to_string()).expect("a writable directory");
+    }
+}
+
 /// Not a test: the process that is killed.
 #[test]
 fn child() {
     if !child_process::is_child("child") {
         return;
     }
+    let dir = std::env::var(DIR).expect("the parent has set it");
     if let Ok(point) = std::env::var(POINT) {
         let (name, passes) = point.split_once(' ').expect("a name and a number");
         let left = AtomicU64::new(passes.parse().expect("a number"));
+        let (dir, point) = (dir.clone(), name.to_owned());
         let kill = move || {
             if left.fetch_sub(1, Ordering::Relaxed) == 0 {
+                seal_at(&point, Path::new(&dir));
                 rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
                     .expect("a process may kill itself");
             }
         };
         fail::cfg_callback(name, kill).expect("the build has failpoints");
     }
-    let db = open(Path::new(&std::env::var(DIR).expect("the parent has set it")));
+    let db = STORE.get_or_init(|| open(Path::new(&dir))).clone();
     let mut rng = SmallRng::seed_from_u64(db.version());
     let began = Instant::now();
     while began.elapsed() < LIFETIME {
-        let height = db.head().map_or(0, |head| head.height) + 1;
-        let mut batch = Batch::new();
-        for (key, value) in writes(height) {
-            match value {
-                Some(value) => batch.put(key, value),
-                None => batch.delete(key),
-            };
-        }
-        db.commit_block(Block { height, timestamp_ms: height * 1000 }, batch).expect("a sound store");
+        let height = {
+            let _sealing = SEALING.lock().expect("nobody panics");
+            seal(&db)
+        };
         match rng.random_range(0..16) {
             0 => drop(db.flush().expect("a sound store")),
             1 => drop(db.prune(&Retention::blocks(rng.random_range(1..8))).expect("a sound store")),
@@ -153,6 +186,11 @@ fn child() {
             },
             7 if height > REORG_WINDOW => {
                 let back = rng.random_range(1..=REORG_WINDOW);
+                let _sealing = SEALING.lock().expect("nobody panics");
+                // It may have gone on meanwhile.
+                if db.head().is_none_or(|head| head.height != height) {
+                    continue;
+                }
                 let above = db.block(height - back).is_some_and(|block| block.version >= db.floor());
                 assert_eq!(db.rollback_to(height - back).is_ok(), above, "back by {back} to the floor {}", db.floor());
             }
@@ -205,6 +243,8 @@ fn check_killed(dir: &Path) -> bool {
     assert!(report.is_sound(), "a kill does no damage, and what is on its way is none: {report:?}");
     let db = open(dir);
     let cut_short = db.rebalance_status().is_some();
+    let sealed = std::fs::read_to_string(dir.with_file_name(SEALED)).ok().and_then(|height| height.parse().ok());
+    assert!(db.head().map(|head| head.height) >= sealed, "block {sealed:?} was acknowledged: {:?}", db.head());
     check(&db);
     let began = Instant::now();
     while let Some(status) = db.rebalance_status() {
@@ -235,6 +275,7 @@ fn a_rebalancing_that_is_killed_is_gone_on_with() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let store = dir.path().join("store");
         for _ in 0..ROUNDS {
+            let _of_the_last_round = std::fs::remove_file(dir.path().join(SEALED));
             let mut command = child_process::command("child");
             command.env(DIR, &store).env(POINT, format!("{point} {}", rng.random_range(0..passes)));
             let status = command.spawn().expect("this binary can be run").wait().expect("it is waited for once");

@@ -21,7 +21,7 @@ use crate::snapshot::Snapshots;
 use crate::workers::Workers;
 use parking_lot::{Mutex, RwLock};
 use shingle_shard::backend::{RocksOptions, RocksShared};
-use shingle_shard::{RowCache, ShardOptions, Version};
+use shingle_shard::{RowCache, Version};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,8 +56,6 @@ pub(crate) struct Core {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) pruner: Pruner,
     pub(crate) rebalancer: Rebalancer,
-    /// What new shards are made for.
-    pub(crate) shard_options: ShardOptions,
     pub(crate) health: Health,
     pub(crate) counters: Counters,
     pub(crate) recovery: Recovery,

@@ -52,7 +52,7 @@ pub(crate) fn create(layout: &Layout<'_>, options: OpenOptions) -> Result<Store>
         Ok::<(), Error>(())
     };
     let paths = manifest.shard_dirs(dir);
-    Workers::new(shards)?.upkeep.run(|| paths.par_iter().enumerate().try_for_each(make_shard))?;
+    Workers::new()?.upkeep.run(|| paths.par_iter().enumerate().try_for_each(make_shard))?;
     drop(shared);
     let log_options = log_options(layout, &manifest, &options);
     Log::create(log_options, 0)?.close(1)?;

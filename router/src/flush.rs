@@ -10,6 +10,7 @@ use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use round::Round;
 use shingle_shard::{Memory, Version};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -316,6 +317,11 @@ impl Core {
     /// Flushes every shard, whatever it holds.
     pub(crate) fn flush_all(&self) -> Result<Flushed> {
         self.flush_shards(|_| true, Haste::Awaited)
+    }
+
+    /// Flushes these shards, with some of the threads while there is memory.
+    pub(crate) fn flush_unhurried(&self, shards: &BTreeSet<usize>) -> Result<Flushed> {
+        self.flush_shards(|shard| shards.contains(&shard), Haste::Unhurried)
     }
 
     /// 1. The memtables are sealed between two versions, so that each file holds whole versions.

@@ -146,7 +146,7 @@ impl Store {
         let shard_options = shard_options(&options.router, shards, None);
         let core = Core {
             disk: None,
-            workers: Workers::new(shards)?,
+            workers: Workers::new()?,
             shards: Shards::new(make_shards(backends, &shard_options), slots, SlotMap::even(slots.count, shards), None),
             visible: AtomicU64::new(0),
             reserved_through: AtomicU64::new(Version::MAX),
@@ -163,7 +163,6 @@ impl Store {
             checkpoints: Checkpoints::default(),
             pruner: Pruner::default(),
             rebalancer: Rebalancer::default(),
-            shard_options,
             health: Health::default(),
             counters: Counters::default(),
             recovery: Recovery::default(),
@@ -199,7 +198,7 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         }
     }
     let shared = RocksShared::new(&rocks, paths.len())?;
-    let workers = Workers::new(paths.len())?;
+    let workers = Workers::new()?;
     let open_shard = |(number, path): (usize, &PathBuf)| {
         let backend = RocksBackend::open(path, &manifest.identity(number), &rocks, &shared)?;
         Ok(Arc::new(backend) as Arc<dyn Backend>)
@@ -251,7 +250,6 @@ pub(crate) fn recover(layout: &Layout<'_>, lock: StoreLock, options: OpenOptions
         checkpoints: Checkpoints::default(),
         pruner: Pruner::default(),
         rebalancer: Rebalancer::new(manifest.rebalance.clone(), &manifest.slot_map),
-        shard_options,
         health: Health::default(),
         counters: Counters::default(),
         recovery: Recovery::new(recovered, commits),
@@ -276,7 +274,7 @@ pub(crate) fn log_options(layout: &Layout<'_>, manifest: &Manifest, options: &Op
     LogOptions { dir: manifest.log_dir(layout.dir), store_id: manifest.store_id, segment_bytes, recycled_max }
 }
 
-fn shard_options(options: &Options, shards: usize, row_cache: Option<Arc<RowCache>>) -> ShardOptions {
+pub(crate) fn shard_options(options: &Options, shards: usize, row_cache: Option<Arc<RowCache>>) -> ShardOptions {
     ShardOptions { memory_hint_bytes: options.memory_budget_bytes as usize / shards, row_cache }
 }
 

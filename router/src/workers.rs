@@ -21,18 +21,22 @@ pub(crate) struct Workers {
     pub(crate) unhurried: usize,
     /// Prunings. Where the processor is short, they yield to everything else.
     pub(crate) prune: Pool,
+    /// Slices of a rebalancing.
+    pub(crate) moving: Pool,
 }
 
 impl Workers {
-    pub(crate) fn new(shards: usize) -> Result<Self> {
+    /// However many shards there are: more may come.
+    pub(crate) fn new() -> Result<Self> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Workers {
             // Beside the thread that has the group.
-            apply: Pool::new("shingle-applier", (cores.min(shards) - 1).max(1), Rank::Awaited)?,
+            apply: Pool::new("shingle-applier", (cores - 1).max(1), Rank::Awaited)?,
             read: Pool::new("shingle-reader", cores, Rank::Awaited)?,
-            upkeep: Pool::new("shingle-upkeep", cores.min(shards), Rank::Background)?,
-            unhurried: (cores / 2).clamp(1, shards),
-            prune: Pool::new("shingle-pruner", (cores / 2).clamp(1, shards), Rank::Background)?,
+            upkeep: Pool::new("shingle-upkeep", cores, Rank::Background)?,
+            unhurried: (cores / 2).max(1),
+            prune: Pool::new("shingle-pruner", (cores / 2).max(1), Rank::Background)?,
+            moving: Pool::new("shingle-mover", (cores / 2).max(1), Rank::Background)?,
         })
     }
 }

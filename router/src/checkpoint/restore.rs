@@ -154,7 +154,7 @@ impl<'a> Source<'a> {
         for path in &paths {
             durable::create_dir_all(path).map_err(|error| Error::io("create", path, error))?;
         }
-        let workers = Workers::new(paths.len())?;
+        let workers = Workers::new()?;
         let bring = |file: &FileEntry| {
             let from = self.manifest.path(self.dir, file);
             let to = match file.shard {

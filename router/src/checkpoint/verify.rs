@@ -51,7 +51,7 @@ pub(super) fn damage(
     progress: &(dyn Fn(CheckpointProgress) + Sync),
 ) -> Result<Vec<FileDamage>> {
     let work = Work { done: AtomicU64::new(0), total: manifest.bytes(), tell: progress, stop: &NEVER };
-    let workers = Workers::new(manifest.parts.len())?;
+    let workers = Workers::new()?;
     let check = |file: &FileEntry| {
         let path = manifest.path(dir, file);
         check(&path, file, &work).err().map(|what| FileDamage { path, what })

@@ -6,7 +6,7 @@ use super::{Plan, Unfinished};
 use crate::core::{Core, Disk};
 use crate::layout::{Layout, shard_name};
 use crate::manifest::{Manifest, relative_to_store};
-use crate::open::within_file_limit;
+use crate::open::{shard_options, within_file_limit};
 use crate::shards::Topology;
 use crate::{Error, Result, durable};
 use shingle_shard::backend::{Arriving, Backend, MemoryBackend, RocksBackend};
@@ -19,7 +19,8 @@ use std::time::Instant;
 impl Core {
     /// Begins what the plan says. From here on it happens, now or when the store is opened again, unless it is given up.
     ///
-    /// 1. Whatever goes through all shards is kept away: checkpoints, prunings, flushes and with them rollbacks.
+    /// 1. Whatever goes through all shards is kept away: checkpoints, prunings, flushes and with them rollbacks. A flush that did not know the new shards
+    ///    would have the log let go of what they have not flushed.
     /// 2. New shards are made. Until 3 the manifest says that they are to be removed.
     /// 3. The manifest says where slots are going to.
     /// 4. The barrier: what is numbered from here on is written to both shards.
@@ -32,7 +33,7 @@ impl Core {
         let before = topology.all().len();
         let _no_checkpoint = self.checkpoints.exclude();
         let _no_pruning = self.pruner.exclude();
-        self.flush_all()?;
+        self.flush_unhurried(&(0..before).collect())?;
         let _no_flush = self.flusher.exclude();
         let dirs = self.new_shard_dirs(plan, before)?;
         let mut shards = topology.all().to_vec();
@@ -42,7 +43,10 @@ impl Core {
             })?;
             fail::fail_point!("move::before_shards");
         }
-        let made = self.make_new_shards(&topology, plan.shards_after, &dirs);
+        let most = before.max(plan.shards_after);
+        let made = self
+            .share_among(topology.all(), most)
+            .and_then(|()| self.make_new_shards(&topology, plan.shards_after, &dirs));
         let unfinished = Unfinished::Copying { next, shards_before: before, shards_after: plan.shards_after };
         let begun = made.and_then(|made| {
             fail::fail_point!("move::after_shards");
@@ -55,6 +59,7 @@ impl Core {
         });
         if let Err(error) = begun {
             self.forget_new_shards(&dirs);
+            let _only_slower = self.share_among(topology.all(), before);
             return Err(error);
         }
         fail::fail_point!("move::before_barrier");
@@ -109,7 +114,6 @@ impl Core {
     /// Where new shards are to be, as it stands in the manifest; each place must be free.
     fn new_shard_dirs(&self, plan: &Plan, before: usize) -> Result<Vec<PathBuf>> {
         let Some(disk) = &self.disk else { return Ok(Vec::new()) };
-        within_file_limit(&disk.engine.asked, plan.shards_after)?;
         let layout = Layout { dir: &disk.dir };
         let place = |number: usize| match plan.new_dirs.as_slice() {
             [] => layout.shard(number),
@@ -135,14 +139,29 @@ impl Core {
                 None => Arc::new(MemoryBackend::new()),
                 Some(disk) => Arc::new(disk.make_backend(number, &dirs[number - topology.all().len()])?),
             };
-            self.open_empty(number, backend, through)
+            self.open_empty(number, backend, through, after)
         };
         (topology.all().len()..after).map(make).collect()
     }
 
-    fn open_empty(&self, number: usize, backend: Arc<dyn Backend>, through: Version) -> Result<Arc<Shard>> {
+    /// There are, or will be, so many shards: the files that may be open are shared among them.
+    pub(super) fn share_among(&self, open: &[Arc<Shard>], shards: usize) -> Result<()> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let rocks = within_file_limit(&disk.engine.asked, shards)?;
+        disk.engine.shared.set_shards(shards, rocks.max_open_files);
+        Ok(open.iter().try_for_each(|shard| shard.backend().share_anew())?)
+    }
+
+    fn open_empty(
+        &self,
+        number: usize,
+        backend: Arc<dyn Backend>,
+        through: Version,
+        shards: usize,
+    ) -> Result<Arc<Shard>> {
         backend.apply(&Arriving::default(), through, self.epoch())?;
-        Ok(Arc::new(Shard::new(number, backend, self.shard_options.clone())))
+        let options = shard_options(&self.options, shards, self.row_cache.clone());
+        Ok(Arc::new(Shard::new(number, backend, options)))
     }
 
     /// Takes back what was made of shards that did not come to be; what is left of them goes at the next opening.

@@ -4,12 +4,13 @@ use super::status::RebalancePhase;
 use super::{Interrupted, differing};
 use crate::core::Core;
 use crate::slot::SlotMap;
+use rayon::prelude::*;
 use shingle_shard::Shard;
 use shingle_shard::backend::{MovingCursor, Page, PageLimit, PruneSlice};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Rows of one slice: some tens of milliseconds, for which a flush or a rollback waits.
+/// Rows of one slice: some tens of milliseconds, for which a rollback waits. Little is written for them, but each slice is a file at level 0.
 const SLICE: PageLimit = PageLimit { rows: 1 << 16, bytes: 8 << 20 };
 
 /// How often it is looked whether somebody still reads by an older topology.
@@ -42,29 +43,29 @@ impl Core {
         self.wait_for_numbered();
         self.health.check()?;
         let through = *self.boundary.lock();
-        self.flush_all()?;
         let left: BTreeSet<usize> = differing(&topology.map, other).map(|(_, _, there)| there).collect();
-        for shard in topology.all().iter().filter(|shard| left.contains(&shard.number())) {
-            if shard.number() < shards_after {
-                {
-                    let _no_rollback = self.rebalancer.exclude();
-                    shard.settle(through);
-                }
-                let number = shard.number();
-                self.clean_shard(shard, &|key| !topology.lives_on(key, number))?;
-            }
+        self.flush_unhurried(&left)?;
+        let left: Vec<_> = left.into_iter().filter(|&number| number < shards_after).collect();
+        {
+            let _no_rollback = self.rebalancer.exclude();
+            left.iter().for_each(|&number| topology.all()[number].settle(through));
         }
+        self.workers.moving.run(|| {
+            let clean =
+                |&number: &usize| self.clean_shard(&topology.all()[number], &|key| !topology.lives_on(key, number));
+            left.par_iter().with_max_len(1).try_for_each(clean)
+        })?;
         for shard in topology.all().iter().filter(|shard| shard.number() < shards_after) {
             shard.no_more_strays();
         }
         Ok(())
     }
 
-    fn clean_shard(&self, shard: &Shard, stray: &dyn Fn(&[u8]) -> bool) -> Result<(), Interrupted> {
+    fn clean_shard(&self, shard: &Shard, stray: &(dyn Fn(&[u8]) -> bool + Sync)) -> Result<(), Interrupted> {
         let (mut cursor, mut page, mut slice) = (MovingCursor::default(), Page::default(), PruneSlice::default());
         while !cursor.finished {
             self.rebalancer.check_going()?;
-            let _alone = self.rebalancer.exclude();
+            let _slice = self.rebalancer.slice();
             self.health.check()?;
             shard.backend().rows(&mut cursor, u64::MAX, stray, SLICE, &mut page)?;
             slice.clear();
@@ -81,7 +82,7 @@ impl Core {
         let mut cursor = MovingCursor::default();
         while !cursor.finished {
             self.rebalancer.check_going()?;
-            let _alone = self.rebalancer.exclude();
+            let _slice = self.rebalancer.slice();
             self.health.check()?;
             shard.forget_changes(&mut cursor, stray, self.epoch())?;
             fail::fail_point!("move::after_cleaned_changes");

@@ -23,6 +23,7 @@ mod copy;
 mod count;
 mod fit;
 mod goal;
+mod pace;
 mod plan;
 mod planner;
 mod remove;
@@ -43,7 +44,8 @@ pub(crate) use unfinished::{Unfinished, differing};
 
 use crate::slot::SlotMap;
 use crate::{Error, Result};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use pace::Pace;
+use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use shingle_shard::Shard;
 use status::Figures;
 use std::sync::Arc;
@@ -54,11 +56,12 @@ use std::time::Duration;
 pub(crate) struct Rebalancer {
     /// One is begun at a time. The first lock of all.
     beginning: Mutex<()>,
-    /// One slice of copying or cleaning, or the hand-over. Taken behind the flusher's lock by who must have none beside him.
-    slice: Mutex<()>,
+    /// Shared by slices of copying and cleaning. Taken alone by the hand-over, and, behind the flusher's lock, by who must have no slice beside him.
+    slices: RwLock<()>,
     state: Mutex<State>,
     /// With the lock of `state`: anything in it has changed.
     changed: Condvar,
+    pace: Pace,
 }
 
 #[derive(Debug, Default)]
@@ -104,8 +107,13 @@ impl Rebalancer {
     }
 
     /// Keeps slices and the hand-over away until the guard is dropped. Flushes and prunings go on beside them.
-    pub(crate) fn exclude(&self) -> MutexGuard<'_, ()> {
-        self.slice.lock()
+    pub(crate) fn exclude(&self) -> RwLockWriteGuard<'_, ()> {
+        self.slices.write()
+    }
+
+    /// Begins a slice: rollbacks, checkpoints and verifications wait until the guard is dropped, other slices do not.
+    fn slice(&self) -> RwLockReadGuard<'_, ()> {
+        self.slices.read()
     }
 
     /// Ends the thread, after its slice.

@@ -43,17 +43,17 @@ impl Core {
         self.wait_for_older_readers()?;
         self.rebalancer.note(|figures| figures.phase = RebalancePhase::Removing);
         let mut dropped = std::mem::take(&mut self.rebalancer.state.lock().dropped);
-        // This thread closes them itself: a reader that went a moment ago may still be about to.
-        while let Some(shard) = dropped.pop() {
-            if let Err(shard) = Arc::try_unwrap(shard) {
-                dropped.push(shard);
-                thread::sleep(LOOK);
+        // They are closed here: a reader that went a moment ago may still be about to.
+        self.workers.moving.run(|| {
+            while let Some(shard) = dropped.pop() {
+                if let Err(shard) = Arc::try_unwrap(shard) {
+                    dropped.push(shard);
+                    thread::sleep(LOOK);
+                }
             }
-        }
-        fail::fail_point!("move::before_removing");
-        if let Some(disk) = &self.disk {
-            remove_dirs(&disk.dir, dirs)?;
-        }
+            fail::fail_point!("move::before_removing");
+            self.disk.as_ref().map_or(Ok(()), |disk| remove_dirs(&disk.dir, dirs))
+        })?;
         fail::fail_point!("move::after_removing");
         Ok(())
     }

@@ -156,7 +156,10 @@ impl Core {
         if let Some(disk) = &self.disk {
             disk.change_manifest(|manifest| manifest.rebalance = None)?;
         }
-        let shards = self.shards.now().all().len();
+        let topology = self.shards.keep();
+        let shards = topology.all().len();
+        // A share that is too small costs time alone.
+        let _only_slower = self.share_among(topology.all(), shards);
         let mut state = self.rebalancer.state.lock();
         state.unfinished = None;
         state.finished = state.begun;

@@ -234,6 +234,11 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// From now on changes up to `through` may name rows that are not here yet, or no more: slots are on their way. 0: none is.
     fn expect_strays(&self, through: Version);
 
+    /// Takes its share of what all backends of a store share, after their number has changed.
+    fn share_anew(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Reads everything and checks every checksum; hands every row of `versions` to `row` (by key, then version
     /// descending) and every entry of `changes` to `change` (by version, then key).
     fn verify(

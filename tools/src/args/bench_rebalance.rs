@@ -27,6 +27,10 @@ pub(crate) struct BenchRebalanceArgs {
     #[arg(long, default_value_t = 1000, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of updates", 1..=1_000_000))]
     pub(crate) updates: u64,
 
+    /// How long commits and reads go on before anything is measured, so that compaction is as far behind as it will stay.
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number("seconds", 0..=86_400))]
+    pub(crate) warm_up: u64,
+
     /// How long is measured before, between and after the rebalancings.
     #[arg(long, default_value_t = 10, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number("seconds", 1..=86_400))]
     pub(crate) seconds: u64,

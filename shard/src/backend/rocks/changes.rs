@@ -16,6 +16,8 @@ pub(super) fn changes(
     page: &mut Page,
 ) -> Result<()> {
     page.clear();
+    // Before the iterators, which go on seeing changes whose rows are gone when the last of both have been removed.
+    let strays_to = backend.strays_to.load(Ordering::Acquire);
     let mut parts = backend.changes.lease();
     let mut rows = backend.points.lease();
     match after {
@@ -38,7 +40,7 @@ pub(super) fn changes(
             if matches!(after, ChangesFrom::Within(seen, last) if seen == version && key <= last) {
                 continue;
             }
-            if push_row(backend, &mut rows, version, key, page)?
+            if push_row(backend, &mut rows, version, key, strays_to, page)?
                 && (page.len() >= limit.rows || page.bytes() >= limit.bytes)
             {
                 return Ok(());
@@ -69,6 +71,7 @@ fn push_row(
     rows: &mut Lease<'_>,
     version: Version,
     key: &[u8],
+    strays_to: Version,
     page: &mut Page,
 ) -> Result<bool> {
     rows.seek(|target| push_row_key(target, key, version));
@@ -83,7 +86,7 @@ fn push_row(
         _ if version > backend.meta.mark().min(backend.retracted_to.load(Ordering::Acquire)) => Ok(false),
         // The same in the midst of a pruning; whoever reads so far back learns from the floor that it is too late.
         _ if version <= backend.pruned_to.load(Ordering::Acquire) => Ok(false),
-        _ if version <= backend.strays_to.load(Ordering::Acquire) => Ok(false),
+        _ if version <= strays_to.max(backend.strays_to.load(Ordering::Acquire)) => Ok(false),
         _ => Err(backend.broken("row of a change: it is missing")),
     }
 }

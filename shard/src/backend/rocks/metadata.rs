@@ -7,11 +7,12 @@
 use super::error::classify;
 use super::layout::VERSIONS;
 use super::options::RocksOptions;
-use super::shared::RocksShared;
+use super::shared::{RocksShared, Share};
 use crate::Result;
 use rocksdb::properties::{ESTIMATE_NUM_KEYS, TOTAL_SST_FILES_SIZE};
 use rocksdb::{BlockBasedIndexType, BlockBasedOptions, BlockBasedTablePinningTier as Pin, DB, Options};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of tables for each byte of their indexes: one entry of about 40 bytes for each block of 4 KiB.
@@ -58,8 +59,7 @@ pub(super) struct VersionsOptions {
     partitioned: Options,
     is_partitioned: AtomicBool,
     filter_bits_per_row: u64,
-    /// Bytes of indexes and filters up to which they stay whole.
-    whole_bytes_max: u64,
+    share: Arc<Share>,
 }
 
 impl VersionsOptions {
@@ -70,15 +70,15 @@ impl VersionsOptions {
         options: &RocksOptions,
         shared: &RocksShared,
     ) -> std::io::Result<Self> {
-        let whole_bytes_max = shared.cache_share_bytes / CACHE_PARTS;
+        let share = Arc::clone(&shared.share);
         let tables = table_bytes(path)?;
         let metadata = tables / TABLE_BYTES_PER_INDEX_BYTE + tables / TABLE_BYTES_PER_FILTER_BYTE;
         Ok(VersionsOptions {
             whole: shared.versions_family(instance, options, Metadata::Whole),
             partitioned: shared.versions_family(instance, options, Metadata::Partitioned),
-            is_partitioned: AtomicBool::new(metadata > whole_bytes_max),
+            is_partitioned: AtomicBool::new(metadata > whole_bytes_max(&share)),
             filter_bits_per_row: u64::from(options.bloom_filter_bits_per_key),
-            whole_bytes_max,
+            share,
         })
     }
 
@@ -95,12 +95,17 @@ impl VersionsOptions {
         let property = |name| db.property_int_value_cf(family, name).map_err(|e| classify(path, &e));
         let tables = property(TOTAL_SST_FILES_SIZE)?.unwrap_or_default();
         let filters = property(ESTIMATE_NUM_KEYS)?.unwrap_or_default() * self.filter_bits_per_row / 8;
-        if tables / TABLE_BYTES_PER_INDEX_BYTE + filters > self.whole_bytes_max {
+        if tables / TABLE_BYTES_PER_INDEX_BYTE + filters > whole_bytes_max(&self.share) {
             db.set_options_cf(family, &[PARTITIONED]).map_err(|e| classify(path, &e))?;
             self.is_partitioned.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
+}
+
+/// Bytes of indexes and filters up to which they stay whole.
+fn whole_bytes_max(share: &Share) -> u64 {
+    share.cache_bytes() / CACHE_PARTS
 }
 
 fn table_bytes(path: &Path) -> std::io::Result<u64> {

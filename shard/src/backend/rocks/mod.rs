@@ -28,6 +28,7 @@ mod meta;
 mod metadata;
 mod moving;
 mod open;
+mod open_files;
 mod options;
 mod presence;
 mod prune;
@@ -56,6 +57,7 @@ use meta::Meta;
 use metadata::VersionsOptions;
 use presence::Presence;
 use rocksdb::{ColumnFamily, DB, Options, WaitForCompactOptions};
+use shared::Share;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -73,6 +75,7 @@ pub struct RocksBackend {
     retracted_to: AtomicU64,
     /// The highest floor to which anything was pruned since opening: rows up to there may be gone before their changes.
     pruned_to: AtomicU64,
+    share: Arc<Share>,
     /// Versions up to it may have changes without rows: slots are on their way.
     strays_to: AtomicU64,
     reclaim: reclaim::Reclaim,
@@ -256,6 +259,10 @@ impl Backend for RocksBackend {
 
     fn expect_strays(&self, through: Version) {
         self.strays_to.store(through, Ordering::Release);
+    }
+
+    fn share_anew(&self) -> Result<()> {
+        open_files::set(self, self.share.open_files())
     }
 
     fn verify(

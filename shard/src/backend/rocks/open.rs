@@ -76,6 +76,7 @@ pub(super) fn open(
         retracted_to: AtomicU64::new(u64::MAX),
         pruned_to: AtomicU64::new(0),
         strays_to: AtomicU64::new(0),
+        share: Arc::clone(&shared.share),
         reclaim: super::reclaim::Reclaim::default(),
         next_file: AtomicU64::new(0),
         target_file_size: options.target_file_size_base,

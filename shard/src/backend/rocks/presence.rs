@@ -124,7 +124,7 @@ impl Drop for Presence {
 impl Presence {
     /// The filter of a freshly opened instance. `db` is only read.
     pub(super) fn open(db: &Arc<DB>, shared: &RocksShared) -> Self {
-        let filter = Arc::new(Filter::new(shared.cache_share_bytes / (CACHE_PARTS - 1)));
+        let filter = Arc::new(Filter::new(shared.share.cache_bytes() / (CACHE_PARTS - 1)));
         let rows = db.property_int_value_cf(super::family(db, VERSIONS), ESTIMATE_NUM_KEYS).ok().flatten();
         let mut reader = None;
         if rows.is_some_and(|rows| rows * BITS_PER_ROW_MIN <= filter.bits()) {

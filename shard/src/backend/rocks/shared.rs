@@ -11,6 +11,7 @@ use rocksdb::{BlockBasedOptions, Cache, ChecksumType, DBRecoveryMode, Env, LogLe
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Open files that a shard needs to work at all, however many share the budget.
 const OPEN_FILES_PER_SHARD_MIN: u32 = 32;
@@ -41,10 +42,33 @@ pub struct RocksShared {
     /// Copied for each instance; copies share the environment and the rate limiter.
     base: Options,
     cache: Cache,
-    /// What each instance has of the block cache, if all use it alike.
-    pub(super) cache_share_bytes: u64,
+    pub(super) share: Arc<Share>,
     /// Taken by the instance that reads its rows to fill its filter.
     pub(super) presence_turn: Arc<presence::Turn>,
+}
+
+/// What each instance has of what all share, as long as there are so many.
+#[derive(Debug)]
+pub(super) struct Share {
+    cache_bytes: u64,
+    max_open_files: AtomicU32,
+    shards: AtomicU32,
+}
+
+impl Share {
+    fn shards(&self) -> u32 {
+        self.shards.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Of the block cache, if all use it alike.
+    pub(super) fn cache_bytes(&self) -> u64 {
+        self.cache_bytes / u64::from(self.shards())
+    }
+
+    /// Of the budget of open files.
+    pub(super) fn open_files(&self) -> u32 {
+        (self.max_open_files.load(Ordering::Relaxed) / self.shards()).max(OPEN_FILES_PER_SHARD_MIN)
+    }
 }
 
 impl fmt::Debug for RocksShared {
@@ -65,14 +89,12 @@ impl RocksShared {
         env.set_high_priority_background_threads(1);
 
         let block_cache_bytes = options.block_cache_size - options.block_cache_size / presence::CACHE_PARTS;
-        let cache_share_bytes = block_cache_bytes / shards.max(1) as u64;
-        let shards = u32::try_from(shards.max(1)).unwrap_or(u32::MAX);
-        let open_files = (options.max_open_files / shards).max(OPEN_FILES_PER_SHARD_MIN);
+        let shards = AtomicU32::new(u32::try_from(shards).unwrap_or(u32::MAX));
+        let share = Share { cache_bytes: block_cache_bytes, max_open_files: options.max_open_files.into(), shards };
 
         let mut base = Options::default();
         base.set_env(&env);
         base.set_max_background_jobs(jobs);
-        base.set_max_open_files(open_files as i32);
         // RocksDB starts this many for each family of each instance, to open what is at most a handful of files. Shards are
         // opened in parallel already.
         base.set_max_file_opening_threads(1);
@@ -96,7 +118,14 @@ impl RocksShared {
             base.set_ratelimiter(i64::try_from(rate).unwrap_or(i64::MAX), REFILL_PERIOD_US, FAIRNESS);
         }
         let cache = Cache::new_hyper_clock_cache(block_cache_bytes as usize, 0);
-        Ok(RocksShared { base, cache, cache_share_bytes, presence_turn: Arc::default() })
+        Ok(RocksShared { base, cache, share: Arc::new(share), presence_turn: Arc::default() })
+    }
+
+    /// There are so many instances from now on, which may hold so many files open together. Those that are open keep the size of their filter in memory, and change their number of open
+    /// files with [`Backend::share_anew`](crate::backend::Backend::share_anew).
+    pub fn set_shards(&self, shards: usize, max_open_files: u32) {
+        self.share.max_open_files.store(max_open_files, Ordering::Relaxed);
+        self.share.shards.store(u32::try_from(shards).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// Bytes that the block cache holds now.
@@ -108,6 +137,7 @@ impl RocksShared {
     /// Options of one instance; statistics are its own.
     pub(super) fn instance(&self, options: &RocksOptions) -> Options {
         let mut instance = self.base.clone();
+        instance.set_max_open_files(self.share.open_files() as i32);
         if options.enable_statistics {
             instance.enable_statistics();
         }
