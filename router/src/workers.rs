@@ -21,7 +21,7 @@ pub(crate) struct Workers {
     pub(crate) unhurried: usize,
     /// Prunings. Where the processor is short, they yield to everything else.
     pub(crate) prune: Pool,
-    /// Slices of a rebalancing.
+    /// Slices of a rebalancing. In the background, beside commits that keep every core busy, it would not end, while its history grows; a rate holds it back.
     pub(crate) moving: Pool,
 }
 
@@ -36,7 +36,7 @@ impl Workers {
             upkeep: Pool::new("shingle-upkeep", cores, Rank::Background)?,
             unhurried: (cores / 2).max(1),
             prune: Pool::new("shingle-pruner", (cores / 2).max(1), Rank::Background)?,
-            moving: Pool::new("shingle-mover", (cores / 2).max(1), Rank::Background)?,
+            moving: Pool::new("shingle-mover", (cores / 2).max(1), Rank::Awaited)?,
         })
     }
 }

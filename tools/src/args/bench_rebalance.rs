@@ -28,7 +28,7 @@ pub(crate) struct BenchRebalanceArgs {
     pub(crate) updates: u64,
 
     /// How long commits and reads go on before anything is measured, so that compaction is as far behind as it will stay.
-    #[arg(long, default_value_t = 20, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number("seconds", 0..=86_400))]
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number("seconds", 0..=86_400))]
     pub(crate) warm_up: u64,
 
     /// How long is measured before, between and after the rebalancings.

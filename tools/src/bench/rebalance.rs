@@ -242,7 +242,7 @@ impl Run {
             commits: self.commits[number].pauses(),
             reads: self.reads[number].pauses(),
         };
-        let phases = PHASES.iter().enumerate().map(phase).collect();
+        let phases = PHASES.iter().enumerate().skip(BEFORE).map(phase).collect();
         Report { arguments: args, phases, grown: self.grown, shrunk: self.shrunk, keys_compared }
     }
 }

@@ -243,7 +243,20 @@ fn one_that_was_killed_is_gone_on_with_or_given_up() {
 #[test]
 fn the_bench_compares_everything_after_growing_and_shrinking() {
     let place = Place::new();
-    let bench = ["bench", "rebalance", "--keys", "3000", "--updates", "50", "--seconds", "1", "--shards", "2"];
+    let bench = [
+        "bench",
+        "rebalance",
+        "--keys",
+        "3000",
+        "--updates",
+        "50",
+        "--warm-up",
+        "0",
+        "--seconds",
+        "1",
+        "--shards",
+        "2",
+    ];
     let report = place.json(&[&bench[..], &["--to-shards", "3", "--json"]].concat());
     assert_eq!(report["keys_compared"], 3000);
     assert!(report["grown"]["slots"].as_u64() > Some(1300) && report["grown"]["slots"] == report["shrunk"]["slots"]);
