@@ -18,6 +18,7 @@ pub(crate) struct Meter {
     begun: Instant,
     cpu: Option<Duration>,
     written_bytes: Option<u64>,
+    disks_written_bytes: Option<u64>,
     read_bytes: Option<u64>,
 }
 
@@ -32,20 +33,30 @@ pub(crate) struct Usage {
 
 impl Meter {
     pub(crate) fn begin() -> Self {
+        rustix::fs::sync();
         Meter {
-            begun: Instant::now(),
-            cpu: cpu_time(),
             written_bytes: io_bytes("write_bytes: "),
+            disks_written_bytes: disks_written_bytes(),
             read_bytes: io_bytes("read_bytes: "),
+            cpu: cpu_time(),
+            begun: Instant::now(),
         }
     }
 
     pub(crate) fn end(self) -> Usage {
+        let elapsed = self.begun.elapsed();
+        let cpu = difference(cpu_time(), self.cpu, Duration::saturating_sub);
+        // Each is too much: Linux counts for a process all of a page that it changes a byte of, and a page may have hundreds of KiB; disks are not this
+        // process's alone.
+        let written = difference(io_bytes("write_bytes: "), self.written_bytes, u64::saturating_sub);
+        rustix::fs::sync();
+        let disks = difference(disks_written_bytes(), self.disks_written_bytes, u64::saturating_sub);
         Usage {
-            elapsed: self.begun.elapsed(),
-            cpu: difference(cpu_time(), self.cpu, Duration::saturating_sub).filter(|&cpu| cpu >= TICK * TICKS_MIN),
+            elapsed,
+            cpu: cpu.filter(|&cpu| cpu >= TICK * TICKS_MIN),
             // A disk in memory writes nothing.
-            written_bytes: difference(io_bytes("write_bytes: "), self.written_bytes, u64::saturating_sub)
+            written_bytes: written
+                .map(|bytes| disks.map_or(bytes, |disks| disks.min(bytes)))
                 .filter(|&bytes| bytes > 0),
             read_bytes: difference(io_bytes("read_bytes: "), self.read_bytes, u64::saturating_sub),
         }
@@ -69,6 +80,19 @@ fn cpu_time() -> Option<Duration> {
 fn io_bytes(field: &str) -> Option<u64> {
     let io = std::fs::read_to_string("/proc/self/io").ok()?;
     io.lines().find_map(|line| line.strip_prefix(field))?.parse().ok()
+}
+
+/// Bytes that all disks of the machine have written.
+fn disks_written_bytes() -> Option<u64> {
+    /// The field of `/sys/block/DISK/stat`, counted from 0, and its unit.
+    const SECTORS_WRITTEN: usize = 6;
+    const SECTOR_BYTES: u64 = 512;
+    let of_disk = |disk: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(disk.path().join("stat")).ok()?;
+        stat.split_ascii_whitespace().nth(SECTORS_WRITTEN)?.parse::<u64>().ok()
+    };
+    let disks: Vec<_> = std::fs::read_dir("/sys/block").ok()?.filter_map(|disk| of_disk(disk.ok()?)).collect();
+    (!disks.is_empty()).then(|| disks.iter().sum::<u64>() * SECTOR_BYTES)
 }
 
 /// The most memory that this process has had at a time.
