@@ -6,7 +6,7 @@ mod shown;
 pub use kind::ErrorKind;
 
 use shingle_shard::Version;
-use shown::{Hex, NewestBlock};
+use shown::{Hex, NewestBlock, OldestBlock};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +57,14 @@ pub enum Error {
         asked: Version,
         /// The oldest version that can be read.
         floor: Version,
+    },
+    /// The block lies below the prune floor.
+    #[error("the block of height {height} was pruned; {}", OldestBlock(*oldest))]
+    BlockPruned {
+        /// The height that was asked for.
+        height: u64,
+        /// The height of the oldest block that can be read.
+        oldest: Option<u64>,
     },
     /// The version was taken back by a rollback.
     #[error("version {version} was rolled back: the store went back to version {to}, and what followed is gone")]
@@ -209,7 +217,7 @@ pub enum Error {
         what: String,
     },
     /// Another rebalancing is not finished.
-    #[error("a rebalancing is under way: {doing}; wait for it, or abort it")]
+    #[error("a rebalancing is not finished: {doing}; resume it, or abort it")]
     RebalanceUnfinished {
         /// What it does just now.
         doing: &'static str,
@@ -224,7 +232,7 @@ pub enum Error {
     #[error("the rebalancing has handed its slots over already; take it back with another one the other way")]
     RebalanceHandedOver,
     /// There is a checkpoint of this name already.
-    #[error("there is a checkpoint {name} already; delete it first, or choose another name")]
+    #[error("there is a checkpoint {name:?} already; delete it first, or choose another name")]
     CheckpointExists {
         /// Its name.
         name: String,

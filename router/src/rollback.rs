@@ -63,7 +63,7 @@ impl Core {
             let block = block.ok_or(Error::NoSuchHeight { height, newest })?;
             let floor = self.snapshots.floor();
             if block.version < floor {
-                return Err(Error::Pruned { asked: block.version, floor });
+                return Err(Error::BlockPruned { height, oldest: self.oldest_height(floor) });
             }
             if self.blocks.read().rolled_back_to(self.visible()) == block.version {
                 return Ok(self.visible());

@@ -195,7 +195,14 @@ impl Snapshot {
                 let newest = blocks.newest().ok_or(Error::NoSuchHeight { height, newest: None })?;
                 let at = blocks.at_or_below_height(height).filter(|_| height <= newest.height);
                 let block = at.ok_or(Error::NoSuchHeight { height, newest: Some(newest.height) })?;
-                core.snapshots.register(block.version)?
+                // The index is looked into again below.
+                drop(blocks);
+                match core.snapshots.register(block.version) {
+                    Err(Error::Pruned { floor, .. }) => {
+                        return Err(Error::BlockPruned { height, oldest: core.oldest_height(floor) });
+                    }
+                    registered => registered?,
+                }
             }
             At::Time(timestamp_ms) => {
                 let blocks = core.blocks.read();

@@ -28,6 +28,8 @@ pub struct Stats {
     pub height: Option<u64>,
     /// The oldest version that can be read.
     pub floor: Version,
+    /// The height of the oldest block that can be read.
+    pub floor_height: Option<u64>,
     /// How often the slot map was replaced, the first one counted.
     pub slot_map_epoch: u64,
     /// How many blocks the block index holds.
@@ -193,6 +195,7 @@ impl Core {
             version: self.visible(),
             height: self.newest_block().map(|block| block.height),
             floor: self.snapshots.floor(),
+            floor_height: self.oldest_height(self.snapshots.floor()),
             slot_map_epoch: topology.map.epoch(),
             blocks,
             shards,

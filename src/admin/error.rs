@@ -17,7 +17,7 @@ pub enum ServeError {
     },
     /// Everybody in the network could read the store's figures.
     #[error(
-        "{address} is not a loopback address: whoever reaches it reads the store's figures; allow that explicitly, or listen on 127.0.0.1"
+        "{address} is not a loopback address: whoever reaches it reads the store's figures; listen on 127.0.0.1, or allow that explicitly"
     )]
     NotLoopback {
         /// The address.

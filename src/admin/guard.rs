@@ -2,8 +2,8 @@
 
 use super::state::App;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{ALLOW, AUTHORIZATION, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
@@ -54,14 +54,22 @@ fn is_loopback(host: &HeaderValue) -> bool {
 
 /// Lets only those with the token act.
 pub(super) async fn authorized(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    // Whoever asks otherwise is told so first: with the token it would be refused as well.
+    if request.method() != Method::POST {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")], "actions are asked for with POST\n")
+            .into_response();
+    }
     let Some(token) = &app.token else {
         return (StatusCode::FORBIDDEN, "this server takes no actions: it was started without a token file\n")
             .into_response();
     };
-    if !bearer(request.headers()).is_some_and(|given| token.is(given)) {
-        let challenge = [(WWW_AUTHENTICATE, "Bearer")];
-        return (StatusCode::UNAUTHORIZED, challenge, "actions need the header Authorization: Bearer TOKEN\n")
-            .into_response();
+    let refused = match bearer(request.headers()) {
+        Some(given) if token.is(given) => None,
+        Some(_) => Some("the token is not that of this server\n"),
+        None => Some("actions need the header Authorization: Bearer TOKEN\n"),
+    };
+    if let Some(why) = refused {
+        return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], why).into_response();
     }
     if app.is_closing() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is closing\n").into_response();

@@ -41,10 +41,17 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/operations", get(operations))
         .route("/operations/{id}", get(operation))
         .merge(acting)
+        .fallback(nothing)
         .layer(from_fn_with_state(Arc::clone(app), guard::local))
         .layer(from_fn_with_state(Arc::clone(app), guard::bound))
         .layer(map_response(plain))
         .with_state(Arc::clone(app))
+}
+
+async fn nothing() -> Response {
+    let said = "nothing is here; there are /, /healthz, /readyz, /metrics, /status, /shards, /slots, /slot-map, \
+                /rebalance/status, /checkpoints, /history and /operations, which names the actions too\n";
+    (StatusCode::NOT_FOUND, said).into_response()
 }
 
 /// Figures are of the moment, and text is no page.

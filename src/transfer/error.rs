@@ -19,7 +19,7 @@ pub enum TransferError {
     #[error(transparent)]
     Checkpoint(#[from] shingle_router::Error),
     /// There is no such checkpoint at the place.
-    #[error("there is no checkpoint {name} at {place}")]
+    #[error("there is no checkpoint {name:?} at {place}")]
     NoSuchCheckpoint {
         /// Its name.
         name: String,
@@ -27,7 +27,7 @@ pub enum TransferError {
         place: String,
     },
     /// Another checkpoint of the same name is there.
-    #[error("there is another checkpoint {name} at {place}; export under another name, or to another place")]
+    #[error("there is another checkpoint {name:?} at {place}; export under another name, or to another place")]
     Exists {
         /// Its name.
         name: String,

@@ -73,6 +73,10 @@ impl Remote {
     /// # Errors
     /// A place that cannot be read.
     pub async fn checkpoints(&self) -> Result<Vec<RemoteCheckpoint>, TransferError> {
+        // A bucket is empty or cannot be listed; a directory may also be missing, which lists as empty.
+        if let Some(dir) = &self.dir {
+            dir.read_dir().map_err(|cause| TransferError::io("list", dir, cause))?;
+        }
         let found: Vec<_> = self.list("checkpoints").await?;
         let checkpoint = |object: ObjectMeta| {
             let name = object.location.filename()?.to_owned();

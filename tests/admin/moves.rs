@@ -203,7 +203,7 @@ fn one_runs_at_a_time_is_seen_on_its_way_and_can_be_given_up() {
     assert_eq!((refused.status, &refused.json()["id"]), (409, &running.json()["id"]), "{refused:?}");
     let other = done(&node, "/reshard", &json!({ "from": 0, "to": 1, "slots": [{ "start": 0, "end": 0 }] }));
     let said = other["error"].as_str().unwrap_or_default();
-    assert!(said.contains("a rebalancing is under way: it copies"), "{other}");
+    assert!(said.contains("a rebalancing is not finished: it copies"), "{other}");
 
     let now = status(&node);
     assert_eq!((&now["phase"], &now["shards_after"], &now["slots_done"]), (&json!("copying"), &json!(5), &json!(0)));

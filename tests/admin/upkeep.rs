@@ -114,7 +114,8 @@ fn checkpoints_are_made_listed_verified_restored_and_deleted() {
     let twice = done(&node, "/checkpoint", &json!({ "name": "one" }));
     assert!(twice["error"].as_str().is_some_and(|error| error.contains("one")), "{twice}");
     let stats = node.db.stats().checkpoints;
-    assert_eq!((stats.made, stats.failed, stats.kept), (1, 1, 1));
+    assert_eq!((stats.made, stats.failed, stats.kept), (1, 0, 1), "a refused name is no failure");
+    assert_eq!(stats.last_failure, None);
     assert_eq!(stats.newest.map(|newest| newest.name), Some("one".to_owned()));
 
     let table = files(Path::new(path)).into_iter().find(|file| file.extension().is_some_and(|e| e == "sst"));

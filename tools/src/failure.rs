@@ -91,8 +91,9 @@ fn hint(error: &Error) -> Option<String> {
         && let Some(url) = holder.split_whitespace().find(|word| word.starts_with("http://"))
     {
         Some(format!(
-            "`--url {url}` asks it there: `shingle status`, `flush`, `verify`, `prune`, `checkpoint`, `rebalance`, \
-             `reshard`, `shards` and `slots` take it"
+            "`--url {url}` asks it there: `shingle status`, `flush`, `verify`, `prune`, `rebalance`, \
+             `reshard`, `shards`, `slots` and `checkpoint create`, `list`, `verify` and `delete` take it; for any \
+             other, end the node first"
         ))
     } else if matches!(error, Error::NotAStore { .. }) {
         let stores = "`shingle demo` makes a store to look at, `shingle put --create` an empty one";

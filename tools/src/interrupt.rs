@@ -52,6 +52,15 @@ impl Interrupt {
         .context("cannot listen for Ctrl-C")
     }
 
+    /// From now on, the first Ctrl-C ends the process at once, with a word on what becomes of the work.
+    pub(crate) fn ends_saying(said: &'static str) -> anyhow::Result<()> {
+        ctrlc::set_handler(move || {
+            eprintln!("\nshingle: {said}");
+            std::process::exit(INTERRUPTED);
+        })
+        .context("cannot listen for Ctrl-C")
+    }
+
     /// Does not return if the process is ending at once: what fails in the meantime, its files being gone, is nobody's concern, and must not
     /// end the process before all is cleaned up.
     pub(crate) fn leave_the_end_to_it() {

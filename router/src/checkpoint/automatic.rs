@@ -73,6 +73,10 @@ impl Checkpoints {
     }
 
     pub(super) fn note(&self, took: Duration, longest_commit_micros: u64, made: &Result<Checkpoint>) {
+        // A name that is taken is the caller's mistake: nothing was tried.
+        if matches!(made, Err(Error::CheckpointExists { .. })) {
+            return;
+        }
         self.changed();
         let mut stats = self.stats.lock();
         stats.last_failure = made.as_ref().err().map(Error::to_string);

@@ -59,7 +59,7 @@ impl Error {
             Error::Conflict { .. } | Error::RangeConflict { .. } | Error::TooManyConflicts { .. } => {
                 ErrorKind::Conflict
             }
-            Error::Pruned { .. } => ErrorKind::Pruned,
+            Error::Pruned { .. } | Error::BlockPruned { .. } => ErrorKind::Pruned,
             Error::RolledBack { .. } => ErrorKind::RolledBack,
             Error::Mismatch { .. } => ErrorKind::Mismatch,
             Error::NotAStore { .. } => ErrorKind::NotAStore,

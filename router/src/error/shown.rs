@@ -28,6 +28,17 @@ impl std::fmt::Display for NewestBlock {
     }
 }
 
+pub(super) struct OldestBlock(pub(super) Option<u64>);
+
+impl std::fmt::Display for OldestBlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(height) => write!(f, "the oldest block that can be read is that of height {height}"),
+            None => f.write_str("no block can be read"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

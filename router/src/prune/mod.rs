@@ -57,6 +57,13 @@ impl Pruner {
 }
 
 impl Core {
+    /// The height of the oldest block that can be read where `floor` is the oldest version.
+    pub(crate) fn oldest_height(&self, floor: Version) -> Option<u64> {
+        let blocks = self.blocks.read();
+        let chain = blocks.range(..);
+        chain.get(chain.partition_point(|block| block.version < floor)).map(|block| block.height)
+    }
+
     /// The figures of prunings, and how far they are behind.
     pub(crate) fn prune_stats(&self) -> PruneStats {
         let mut stats = self.pruner.state.lock().stats.clone();

@@ -57,6 +57,8 @@ pub struct Pruned {
     pub floor_before: Version,
     /// The floor now; of a dry run, where it would be.
     pub floor: Version,
+    /// The height of the oldest block that can be read then; `None`: there is no block.
+    pub floor_height: Option<u64>,
     /// The floor that the retention asks for.
     pub wanted: Version,
     /// What keeps the floor below the wanted one; `None`: nothing.

@@ -111,6 +111,7 @@ impl Core {
             dry_run: options.dry_run,
             floor_before,
             floor,
+            floor_height: self.oldest_height(floor),
             wanted,
             held_back,
             versions: sum.versions,

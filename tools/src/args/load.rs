@@ -1,8 +1,10 @@
 //! How clients of a benchmark work, and where the results go.
 
 use super::number::number;
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use std::fs::OpenOptions;
 use std::path::PathBuf;
 
 /// When a write counts as done.
@@ -69,6 +71,21 @@ pub(crate) struct ResultsArgs {
     /// Write a page with tables and plots to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+}
+
+impl ResultsArgs {
+    /// Refuses files that cannot be written, before anything is measured. One that is there stays as it is.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        for path in self.csv.iter().chain(&self.html) {
+            let was_there = path.exists();
+            let cannot = || format!("cannot write {}", path.display());
+            OpenOptions::new().append(true).create(true).open(path).with_context(cannot)?;
+            if !was_there {
+                std::fs::remove_file(path).with_context(cannot)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Slower than any run is long, to faster than any clock.

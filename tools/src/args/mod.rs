@@ -43,7 +43,8 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
-Keys and values are text, 0x hexadecimal or base64: (text:0x… means that very text).
+Keys and values are text, or bytes as 0x (hexadecimal) or base64: and their digits.
+Behind text: anything is text: text:0x12 is four characters.
 Exit codes:
   0  done
   1  it failed, the answer is no, or what was asked for is not there

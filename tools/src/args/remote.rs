@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[command(next_help_heading = "A running node")]
 pub(crate) struct NodeArgs {
     /// Ask the node that has the store open, at the address of its admin server.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "recover_to_last_good"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["dir", "config", "recover_to_last_good"])]
     pub(crate) url: Option<String>,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct NodeArgs {
 #[command(next_help_heading = "A running node")]
 pub(crate) struct DirNodeArgs {
     /// Ask the node that has the store open, at the address of its admin server.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "dir")]
     pub(crate) url: Option<String>,
 }
 

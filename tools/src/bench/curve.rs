@@ -43,6 +43,7 @@ pub(super) struct Line {
 }
 
 pub(super) fn run(args: &CurveArgs, out: &mut Output) -> anyhow::Result<()> {
+    args.options.results.check()?;
     let scratch = super::Scratch::new(&args.options.scratch, args.options.keep)?;
     crate::interrupt::Interrupt::ends_at_once(scratch.remover())?;
     let (points, dimension) = (points(args), args.dimension.title());
@@ -63,7 +64,9 @@ pub(super) fn run(args: &CurveArgs, out: &mut Output) -> anyhow::Result<()> {
     }
     let lines = lines(&measured);
     let labels: Vec<_> = points.iter().map(|point| point.label.clone()).collect();
-    write(args, &labels, &lines, &measured, out)
+    // Whatever becomes of the files, what was measured is shown.
+    print(args, &labels, &lines, &measured, out)?;
+    write(args, &labels, &lines, &measured)
 }
 
 impl Dimension {
@@ -147,13 +150,7 @@ fn lines(measured: &[Vec<Report<'_>>]) -> Vec<Line> {
     lines
 }
 
-fn write(
-    args: &CurveArgs,
-    labels: &[String],
-    lines: &[Line],
-    measured: &[Vec<Report<'_>>],
-    out: &mut Output,
-) -> anyhow::Result<()> {
+fn write(args: &CurveArgs, labels: &[String], lines: &[Line], measured: &[Vec<Report<'_>>]) -> anyhow::Result<()> {
     let BenchOptions { results, rounds, .. } = &args.options;
     let dimension = args.dimension.title();
     if let Some(path) = &results.csv {
@@ -172,6 +169,17 @@ fn write(
         let page = CurvePage { dimension, labels, lines, measured, rounds: *rounds }.html();
         std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
     }
+    Ok(())
+}
+
+fn print(
+    args: &CurveArgs,
+    labels: &[String],
+    lines: &[Line],
+    measured: &[Vec<Report<'_>>],
+    out: &mut Output,
+) -> anyhow::Result<()> {
+    let dimension = args.dimension.title();
     if out.json {
         let points = labels.iter().zip(measured).map(|(label, reports)| {
             json!({ "point": label, "reports": reports.iter().map(Report::document).collect::<Vec<_>>() })

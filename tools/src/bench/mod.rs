@@ -66,12 +66,14 @@ pub(crate) fn run(args: &BenchArgs, out: &mut Output) -> anyhow::Result<()> {
         return rebalance::run(args, out);
     }
     if let Workload::Prune(asked) = &args.workload {
+        asked.options.results.check()?;
         return prune::run(asked, out);
     }
     if let Workload::Curve(args) = &args.workload {
         return curve::run(args, out);
     }
     let planned = plan(&args.workload)?;
+    planned.options.results.check()?;
     let scratch = Scratch::new(&planned.options.scratch, planned.options.keep)?;
     let remove = scratch.remover();
     Interrupt::ends_at_once(move || {

@@ -48,6 +48,12 @@ impl Measured {
 
 impl Report<'_> {
     pub(super) fn print(&self, out: &mut Output) -> anyhow::Result<()> {
+        // Whatever becomes of the files, what was measured is shown.
+        if out.json {
+            out.document(&self.document())?
+        } else {
+            self.print_page(out)?
+        }
         let results = &self.options.results;
         if let Some(path) = &results.csv {
             std::fs::write(path, csv::csv(self)).with_context(|| format!("cannot write {}", path.display()))?;
@@ -55,7 +61,7 @@ impl Report<'_> {
         if let Some(path) = &results.html {
             std::fs::write(path, page::page(self)).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        if out.json { out.document(&self.document()) } else { self.print_page(out) }
+        Ok(())
     }
 
     /// The first store is Shingle; a ratio compares it with another.

@@ -86,7 +86,7 @@ fn create(args: &CreateArgs, out: &mut Output) -> anyhow::Result<()> {
     if out.json {
         return out.document(&checkpoint);
     }
-    out.line(format_args!("checkpoint {}: {}", checkpoint.name, what_it_holds(&checkpoint)))
+    out.line(format_args!("checkpoint {:?}: {}", checkpoint.name, what_it_holds(&checkpoint)))
 }
 
 fn list(args: &ListArgs, out: &mut Output) -> anyhow::Result<()> {
@@ -187,7 +187,7 @@ fn delete(args: &DeleteCheckpointArgs, out: &mut Output) -> anyhow::Result<()> {
     if out.json {
         return out.document(&done);
     }
-    out.line(format_args!("checkpoint {} is deleted", done.deleted))
+    out.line(format_args!("checkpoint {:?} is deleted", done.deleted))
 }
 
 fn export(args: &ExportArgs, out: &mut Output) -> anyhow::Result<()> {
@@ -223,7 +223,7 @@ fn report(done: &str, name: &str, transferred: &Transferred, out: &mut Output) -
     let Transferred { files, bytes, files_sent, bytes_sent } = *transferred;
     let (all, sent) = (units::counted(files, "file"), units::counted(files_sent, "file"));
     let (all_bytes, sent_bytes) = (units::bytes(bytes), units::bytes(bytes_sent));
-    out.line(format_args!("checkpoint {name} is {done}: {all_bytes} in {all}; {sent_bytes} in {sent} travelled"))
+    out.line(format_args!("checkpoint {name:?} is {done}: {all_bytes} in {all}; {sent_bytes} in {sent} travelled"))
 }
 
 fn open_remote(place: &str) -> anyhow::Result<Remote> {

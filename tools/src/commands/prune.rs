@@ -45,25 +45,30 @@ impl PruneArgs {
 
 fn print_page(pruned: &Pruned, out: &mut Output) -> anyhow::Result<()> {
     let removed = format!(
-        "{} of {}, {}",
+        "{} of {}, {} of keys and values, uncompressed",
         units::counted(pruned.versions, "version"),
         units::counted(pruned.keys, "key"),
         units::bytes(pruned.bytes)
     );
+    let block = pruned.floor_height.map(|height| format!(", from height {height} on")).unwrap_or_default();
     let floor = match pruned.floor_before {
-        before if before == pruned.floor => format!("{before}, as before"),
-        before => format!("{} (before: {before})", pruned.floor),
+        before if before == pruned.floor => format!("{before}{block}, as before"),
+        before => format!("{}{block} (before: {before})", pruned.floor),
     };
     let bytes = |before: u64, after: u64| format!("{} (before: {})", units::bytes(after), units::bytes(before));
-    out.properties(&[
+    let mut properties = vec![
         (if pruned.dry_run { "would be removed" } else { "removed" }, removed),
         (if pruned.dry_run { "oldest readable version would be" } else { "oldest readable version" }, floor),
-        ("live data", bytes(pruned.before.logical_bytes, pruned.after.logical_bytes)),
-        ("files", bytes(pruned.before.physical_bytes, pruned.after.physical_bytes)),
-        ("took", units::duration(Duration::from_micros(pruned.micros))),
-    ])?;
+    ];
+    if !pruned.dry_run {
+        properties.push(("live data", bytes(pruned.before.logical_bytes, pruned.after.logical_bytes)));
+        properties.push(("files", bytes(pruned.before.physical_bytes, pruned.after.physical_bytes)));
+    }
+    properties.push(("took", units::duration(Duration::from_micros(pruned.micros))));
+    out.properties(&properties)?;
     if let Some(hold) = pruned.held_back {
-        out.line(format_args!("held back from version {}: {}", pruned.wanted, reason(hold)))?;
+        let (floor, wanted) = (pruned.floor, pruned.wanted);
+        out.line(format_args!("held back: to version {floor} instead of {wanted}: {}", reason(hold)))?;
     }
     Ok(())
 }

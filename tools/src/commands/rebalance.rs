@@ -7,6 +7,7 @@ use crate::args::{
     WantedArgs,
 };
 use crate::failure::Usage;
+use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::remote::{Node, Others};
 use crate::{progress, units};
@@ -20,6 +21,12 @@ use shingle::{
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// What Ctrl-C leaves.
+const INTERRUPTED: &str = "interrupted; what has begun goes on when the store is next opened: `shingle rebalance resume` \
+                           waits for it, `shingle rebalance abort` gives it up";
+const NODE_GOES_ON: &str = "interrupted; the node goes on with it: `shingle rebalance status --url` says how far it is, \
+                            `shingle rebalance abort --url` gives it up";
 
 /// The bar's steps.
 const STEPS: u64 = 1000;
@@ -87,6 +94,7 @@ fn carry_out(db: Database, simulation: &Simulation, moving: &MovingArgs, out: &m
         db.close()?;
         return print_simulation(simulation, out);
     }
+    Interrupt::ends_saying(INTERRUPTED)?;
     let outcome = with_bar(|tell| db.carry_out(simulation, finished(moving.rate), tell))?;
     db.close()?;
     report(&outcome, out)
@@ -154,20 +162,26 @@ fn status(args: &RebalanceStatusArgs, out: &mut Output) -> anyhow::Result<()> {
         Some(most) => format!("{}/s (at most {}/s)", units::bytes(status.bytes_per_sec), units::bytes(most)),
         None => format!("{}/s", units::bytes(status.bytes_per_sec)),
     };
-    out.properties(&[
-        ("state", doing(&status)),
-        ("slots", format!("{} of {}", units::count(status.slots_done), units::count(status.slots))),
+    let mut properties = vec![("state", doing(&status))];
+    // Of one that was given up, or is at its end, none are on their way.
+    if status.slots > 0 {
+        properties.push(("slots", format!("{} of {}", units::count(status.slots_done), units::count(status.slots))));
+    }
+    properties.extend([
         ("shards in the end", status.shards_after.to_string()),
         ("progress", format!("{:.0} %", 100.0 * status.fraction)),
         ("copied", format!("{} in {}", units::bytes(status.bytes_copied), units::counted(status.rows_copied, "row"))),
         ("rate", rate),
-        (
-            "time left",
-            status.remaining_ms.map_or("unknown".to_owned(), |ms| units::duration(Duration::from_millis(ms))),
-        ),
+    ]);
+    if status.phase == RebalancePhase::Copying {
+        let left = status.remaining_ms.map_or("unknown".to_owned(), |ms| units::duration(Duration::from_millis(ms)));
+        properties.push(("time left", left));
+    }
+    properties.extend([
         ("longest pause", units::duration(Duration::from_micros(status.barrier_micros_max))),
         ("readers of the old map", units::count(status.older_readers)),
-    ])?;
+    ]);
+    out.properties(&properties)?;
     match &status.failure {
         Some(failure) => out.line(format_args!("stopped: {failure}; resume it, or abort it")),
         None => Ok(()),
@@ -182,6 +196,7 @@ fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
         return report(&act_with_bar(&node, "rebalance/resume", &request, &args.token, Others::Joined)?, out);
     }
     let db = args.store.open()?;
+    Interrupt::ends_saying(INTERRUPTED)?;
     let was_there = db.rebalance_status().is_some();
     let done = match with_bar(|tell| db.resume_rebalance(finished(args.rate), tell)) {
         // Opening the store has let it go on, and it was at its end already.
@@ -232,6 +247,7 @@ fn act_with_bar(
     token: &TokenArgs,
     others: Others,
 ) -> anyhow::Result<RebalanceOutcome> {
+    Interrupt::ends_saying(NODE_GOES_ON)?;
     with_bar(|tell| {
         node.act_showing(action, request, token, others, &|_| {
             // What cannot be shown now is shown the next time.
@@ -288,6 +304,6 @@ fn phase(phase: RebalancePhase) -> &'static str {
         RebalancePhase::HandingOver => "handing over",
         RebalancePhase::WaitingForReaders => "waiting for snapshots of the old map",
         RebalancePhase::Cleaning => "cleaning",
-        RebalancePhase::Removing => "removing emptied shards",
+        RebalancePhase::Removing => "removing shards that are not used",
     }
 }

@@ -95,7 +95,7 @@ fn print_page(report: &RepairReport, commands: &[String], out: &mut Output) -> a
         }
     }
     for (name, why) in &report.damaged_checkpoints {
-        out.line(format_args!("checkpoint {name}: of no use: {why}"))?;
+        out.line(format_args!("checkpoint {name:?}: of no use: {why}"))?;
     }
     out.line("")?;
     if report.is_sound() {
@@ -111,7 +111,7 @@ fn print_page(report: &RepairReport, commands: &[String], out: &mut Output) -> a
         (commands, checkpoint) => {
             match checkpoint {
                 Some(checkpoint) if commands.len() == 1 => out.line(format_args!(
-                    "DAMAGED. The newest sound checkpoint is {} of version {}. To restore it:",
+                    "DAMAGED. The newest sound checkpoint is {:?} of version {}. To restore it:",
                     checkpoint.name, checkpoint.version
                 ))?,
                 _ => out.line("DAMAGED. To put the repaired copies in place:")?,

@@ -5,7 +5,7 @@ use crate::output::Output;
 use crate::units;
 use anyhow::bail;
 use serde::Serialize;
-use shingle::{Database, Version};
+use shingle::{At, Database, Version};
 
 #[derive(Serialize)]
 struct RolledBack {
@@ -27,6 +27,8 @@ pub(crate) fn run(args: &RollbackArgs, out: &mut Output) -> anyhow::Result<()> {
     if db.block(to_height).is_none() {
         bail!("there is no block of height {to_height}; the newest block's height is {newest}");
     }
+    // What the rollback would refuse, its preview refuses with the same words.
+    drop(db.snapshot_at(At::Height(to_height))?);
     let blocks = to_height.checked_add(1).map_or(0, |first| db.blocks(first..).len()) as u64;
     let later_versions = later_versions(&db, head.version)?;
     let nothing = blocks == 0 && later_versions == 0;

@@ -2,11 +2,12 @@
 
 use super::demo;
 use crate::args::ServeArgs;
+use crate::failure::Usage;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use serde::Serialize;
 use shingle::Database;
-use shingle::admin::Server;
+use shingle::admin::{ServeError, Server};
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,7 +43,12 @@ fn start(args: &ServeArgs, db: &Database) -> anyhow::Result<Server> {
     if let Some(path) = &args.token_file {
         serve = serve.token_file(path);
     }
-    Ok(serve.start()?)
+    match serve.start() {
+        Err(error @ ServeError::NotLoopback { .. }) => {
+            Err(Usage(format!("{error}; --beyond-loopback allows it")).into())
+        }
+        started => Ok(started?),
+    }
 }
 
 /// At once: whoever started it waits for the address.

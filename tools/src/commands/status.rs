@@ -13,7 +13,8 @@ fn floor(stats: &Stats) -> String {
         format!("{} at version {}, for {age}", units::counted(at.count, "snapshot"), at.version)
     });
     let held = stats.prune.held_back.map(super::prune::reason).into_iter().chain(open);
-    std::iter::once(stats.floor.to_string()).chain(held).collect::<Vec<_>>().join("; held by ")
+    let block = stats.floor_height.map(|height| format!(", from height {height} on")).unwrap_or_default();
+    std::iter::once(format!("{}{block}", stats.floor)).chain(held).collect::<Vec<_>>().join("; held by ")
 }
 
 pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
@@ -133,7 +134,7 @@ fn checkpoints(checkpoints: &CheckpointStats) -> String {
         None => "none".to_owned(),
         Some(newest) => {
             let (made, kept) = (units::date(newest.created_ms), units::count(checkpoints.kept));
-            format!("{kept}; the newest is {}, version {}, made {made}", newest.name, newest.version)
+            format!("{kept}; the newest is {:?}, version {}, made {made}", newest.name, newest.version)
         }
     }];
     if checkpoints.made > 0 {

@@ -8,6 +8,9 @@ use serde::Serialize;
 use serde_json::json;
 use shingle::{Error, ErrorKind, ShardVerified, VerifyReport};
 
+/// What to do about damage.
+const WAY_OUT: &str = "`shingle repair` says what brings it back";
+
 #[derive(Serialize)]
 struct Verified<'a> {
     sound: bool,
@@ -25,7 +28,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> anyhow::Result<()> {
             if out.json {
                 out.document(&Verified { sound: false, damage: Some(error.to_string()), shards: &[] })?;
             } else {
-                out.line("DAMAGED: the store cannot be opened")?;
+                out.line(format_args!("DAMAGED: the store cannot be opened; {WAY_OUT}"))?;
             }
             return Err(error);
         }
@@ -56,11 +59,13 @@ fn is_damage(error: &anyhow::Error) -> bool {
 
 fn print_page(report: &VerifyReport, out: &mut Output) -> anyhow::Result<()> {
     let rows = report.shards.iter().map(|shard| {
+        // Of what is damaged, nothing is counted.
+        let counted = |shown: String| if shard.damage.is_none() { shown } else { "-".to_owned() };
         vec![
             shard.number.to_string(),
-            units::count(shard.rows),
-            units::count(shard.changes),
-            units::bytes(shard.bytes),
+            counted(units::count(shard.rows)),
+            counted(units::count(shard.changes)),
+            counted(units::bytes(shard.bytes)),
             if shard.damage.is_none() { "sound" } else { "damaged" }.to_owned(),
         ]
     });
@@ -74,7 +79,7 @@ fn print_page(report: &VerifyReport, out: &mut Output) -> anyhow::Result<()> {
         0 => out.line("sound: everything was read, and every checksum, key and index entry is right"),
         damaged => {
             let (damaged, all) = (units::counted(damaged as u64, "shard"), report.shards.len());
-            out.line(format_args!("DAMAGED: {damaged} of {all}; nothing was repaired: restore a copy of the store"))
+            out.line(format_args!("DAMAGED: {damaged} of {all}; nothing was repaired: {WAY_OUT}"))
         }
     }
 }

@@ -143,3 +143,14 @@ fn prune() {
     let refused = place.fails(2, &["bench", "prune", "--rounds", "1000", "--keys", "2000"]);
     assert!(refused.contains("superseded"), "{refused}");
 }
+
+/// Minutes of measuring are not lost to a path that nothing can be written to.
+#[test]
+fn where_results_cannot_go_is_said_before_anything_is_measured() {
+    let place = Place::new();
+    for option in ["--csv", "--html"] {
+        let said = place.fails(1, &["bench", "blocks", "--keys", "100000000", option, "none/results"]);
+        assert!(said.contains("cannot write none/results"), "{said}");
+    }
+    place.fails(1, &["bench", "curve", "keys", "--html", "none/results"]);
+}

@@ -45,6 +45,7 @@ fn refusals_say_why_and_change_nothing() {
     }
     for args in [
         &["checkpoint", "create", "one"][..],
+        &["checkpoint", "list", "--at", "nobackup"],
         &["checkpoint", "verify", "two"],
         &["checkpoint", "verify", "./nowhere"],
         &["checkpoint", "delete", "two"],

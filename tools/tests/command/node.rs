@@ -62,7 +62,7 @@ fn pruning_and_checkpoints_are_asked_by_url_and_say_the_same() {
 
     let made: serde_json::Value = serde_json::from_str(&act(&["checkpoint", "create", "one", "--json"])).expect("JSON");
     assert_eq!(place.json(&["checkpoint", "list", "--json"]), serde_json::json!([made]));
-    assert!(act(&["checkpoint", "create", "two"]).starts_with("checkpoint two: version "));
+    assert!(act(&["checkpoint", "create", "two"]).starts_with("checkpoint \"two\": version "));
     assert_eq!(place.ok(&["checkpoint", "list", "--url", node.url()]), place.ok(&["checkpoint", "list"]));
     for verdict in [&["checkpoint", "verify", "one"][..], &["checkpoint", "verify", "one", "--json"]] {
         assert_eq!(act(verdict), place.ok(verdict));
@@ -75,8 +75,8 @@ fn pruning_and_checkpoints_are_asked_by_url_and_say_the_same() {
     assert_eq!((damaged.code, damaged.stderr.as_str()), (Some(1), ""), "{damaged:?}");
     assert_eq!(damaged.stdout, place.run(&["checkpoint", "verify", "two"]).stdout);
     let status = place.ok(&["status", "--url", node.url()]);
-    assert!(status.contains("2; the newest is two, version ") && status.contains("the last one took "), "{status}");
-    assert_eq!(act(&["checkpoint", "delete", "two"]), "checkpoint two is deleted\n");
+    assert!(status.contains("2; the newest is \"two\", version ") && status.contains("the last one took "), "{status}");
+    assert_eq!(act(&["checkpoint", "delete", "two"]), "checkpoint \"two\" is deleted\n");
 
     let fails = |code: i32, args: &[&str]| place.fails(code, &[args, &acting].concat());
     assert!(fails(1, &["checkpoint", "create", "one"]).contains("there is a checkpoint"), "it is there already");

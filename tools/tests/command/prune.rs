@@ -25,7 +25,12 @@ fn a_dry_run_says_what_the_run_then_does() {
     assert_eq!(place.json(&["status", "--json"])["floor"], pruned["floor"]);
     let newest = before["head"]["height"].as_u64().expect("a chain");
     let gone = place.fails(1, &["scan", "--at-height", &(newest - 5).to_string()]);
-    assert!(gone.contains("was pruned"), "{gone}");
+    let oldest = format!("was pruned; the oldest block that can be read is that of height {}", newest - 4);
+    assert!(gone.contains(&oldest), "{gone}");
+    // The preview of a rollback refuses what the rollback does.
+    let preview = place.fails(1, &["rollback", "--to-height", &(newest - 5).to_string()]);
+    assert_eq!(preview, gone);
+    assert_eq!(place.json(&["status", "--json"])["floor_height"], newest - 4);
     place.ok(&["scan", "--at-height", &(newest - 4).to_string()]);
     assert!(place.fails(1, &["rollback", "--to-height", &(newest - 5).to_string(), "--yes"]).contains("pruned"));
     assert_eq!(place.json(&["verify", "--json"])["sound"], true);

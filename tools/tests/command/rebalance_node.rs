@@ -172,7 +172,7 @@ fn one_under_way_is_shown_resumed_and_given_up() {
     let refused = place.fails(1, &[&["rebalance", "--to-shards", "9"][..], &acting].concat());
     assert!(refused.contains("another rebalance already") && refused.contains("\"to_shards\":16"), "{refused}");
     let refused = place.fails(1, &[&["reshard", "--from", "0", "--to", "1", "--slots", "0"][..], &acting].concat());
-    assert!(refused.contains("a rebalancing is under way: it copies"), "{refused}");
+    assert!(refused.contains("a rebalancing is not finished: it copies"), "{refused}");
     assert_eq!(act(&["rebalance", "abort"]), "the rebalancing is given up: every slot is where it was\n");
     let ended = waiting.wait_with_output().expect("it is waited for once");
     assert_eq!(ended.status.code(), Some(1));

@@ -127,6 +127,7 @@ fn damage_is_told_with_the_way_out_that_helps() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.stdout.lines().last().is_some_and(|line| line.starts_with("DAMAGED: 1 shard of 2")), "{ended:?}");
     assert!(ended.stdout.lines().any(|line| line.starts_with("shard 0: ")), "{ended:?}");
+    assert!(ended.stdout.contains("`shingle repair` says"), "{ended:?}");
     let ended = place.run(&["verify", "--json"]);
     let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
     assert_eq!((ended.code, &report["sound"]), (Some(1), &serde_json::Value::Bool(false)), "{report}");

@@ -65,6 +65,7 @@ pub(super) fn describe(bench: &BenchOptions) -> Vec<(&'static str, String)> {
         ("background threads", bench.jobs.to_string()),
         ("bloom filter", format!("{BLOOM_BITS} bits per key")),
         ("compression", "lz4".to_owned()),
+        ("durability", format!("{:?}", bench.durability).to_lowercase()),
         ("blocks", format!("{} with hash index", units::bytes(BLOCK_BYTES as u64))),
         (
             "writes",
