@@ -300,7 +300,7 @@ fn the_metrics_tell_of_prunings_and_checkpoints() {
     }
     assert!(one["shingle_checkpoint_age_seconds"] >= 0.0 && one["shingle_checkpoint_duration_seconds_sum"] > 0.0);
     node.db.checkpoint("one").expect_err("it is there");
-    assert_eq!(metrics(&node)["shingle_checkpoint_failures_total"], 1.0);
+    assert_eq!(metrics(&node)["shingle_checkpoint_failures_total"], 0.0, "a name that is taken is no failure");
 }
 
 /// The longest commit of those that a checkpoint saw is told, and one that was slower before is not among them.

@@ -146,7 +146,8 @@ fn damage_is_told_with_the_way_out_that_helps() {
     let said = place.fails(1, &["get", "b"]);
     assert!(said.contains("shingle status --recover-to-last-good"), "{said}");
     let ended = place.run(&["verify"]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), "DAMAGED: the store cannot be opened\n"));
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stdout.starts_with("DAMAGED: the store cannot be opened"), "{ended:?}");
     place.ok(&["status", "--recover-to-last-good"]);
     place.fails(1, &["get", "b"]);
 }
