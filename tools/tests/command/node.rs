@@ -188,6 +188,8 @@ fn what_cannot_be_served_is_refused_and_nothing_is_left_behind() {
         &["serve", "--blocks-per-second", "7"],
         &["status", "--url", "https://127.0.0.1:1"],
         &["status", "--url", "http://127.0.0.1:1", "--config", "f.toml"],
+        &["status", "--url", "http://127.0.0.1:1", "--dir", "data"],
+        &["checkpoint", "list", "--url", "http://127.0.0.1:1", "--dir", "data"],
         &["flush", "--token-file", "open"],
     ] {
         place.fails(2, args);
