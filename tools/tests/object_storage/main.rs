@@ -94,7 +94,7 @@ fn round_trip(storage: &Storage) {
     let sent = storage.ok(&place, &["checkpoint", "export", "second", at]);
     assert!(number(&sent["bytes_sent"]) < number(&sent["bytes"]) / 2, "tables that were there travelled: {sent}");
     let said = storage.fails(&place, &["checkpoint", "export", "second", at, "--name", "first"]);
-    assert!(said.contains("another checkpoint first"), "{said}");
+    assert!(said.contains("another checkpoint \"first\""), "{said}");
     let listed = storage.ok(&place, &["checkpoint", "list", "--at", at]);
     let names: Vec<_> = listed.as_array().expect("a list").iter().map(|one| one["name"].as_str()).collect();
     assert_eq!(names, [Some("first"), Some("second")]);
