@@ -113,7 +113,7 @@ fn round_trip(storage: &Storage) {
     let said = storage.fails(&place, &["checkpoint", "import", at, "first", "--to", "theirs"]);
     assert!(said.contains("theirs/file is in the way"), "{said}");
     let said = storage.fails(&place, &["checkpoint", "import", at, "third", "--to", "nowhere"]);
-    assert!(said.contains("no checkpoint third"), "{said}");
+    assert!(said.contains("no checkpoint \"third\""), "{said}");
     assert!(!place.path("nowhere").exists());
 }
 
