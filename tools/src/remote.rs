@@ -31,12 +31,12 @@ pub(crate) struct Node {
 }
 
 /// What becomes of an action whose like is under way already, with other settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Others {
+#[derive(Clone, Copy)]
+pub(crate) enum Others<'a> {
     /// They are waited for.
     First,
-    /// They are waited for, and what comes of them is what was asked for.
-    Joined,
+    /// They are told this, then waited for, and what comes of them is what was asked for.
+    Joined(&'a dyn Fn() -> anyhow::Result<()>),
     /// They may take hours, and what was planned would not fit afterwards.
     Refused,
 }
@@ -128,7 +128,7 @@ impl Node {
         action: &'static str,
         settings: &impl Serialize,
         token: &TokenArgs,
-        others: Others,
+        others: Others<'_>,
         show: &dyn Fn(&Operation),
     ) -> anyhow::Result<T> {
         let (settings, token) = (serde_json::to_value(settings)?, token.read()?);
@@ -140,11 +140,18 @@ impl Node {
             };
             let runs_already = answer.status == 409;
             // What the very same request brings is the answer. One with other settings is not.
-            let is_ours = !runs_already || operation.settings == settings || others == Others::Joined;
+            let mut is_ours = !runs_already || operation.settings == settings;
             if runs_already {
                 let since = units::duration(Duration::from_millis(operation.elapsed_ms));
-                if !is_ours && others == Others::Refused {
-                    bail!("the node is at another {action} already, since {since}: {}", operation.settings);
+                match others {
+                    Others::Refused if !is_ours => {
+                        bail!("the node is at another {action} already, since {since}: {}", operation.settings)
+                    }
+                    Others::Joined(tell) => {
+                        tell()?;
+                        is_ours = true;
+                    }
+                    Others::First | Others::Refused => {}
                 }
                 eprintln!("shingle: the node is at another {action} already, since {since}; waiting for it");
             }
@@ -285,6 +292,9 @@ mod tests {
             ("GET /operations/2", 200, operation(2, ours.clone(), done("ours"))),
             ("POST /prune", 409, operation(3, ours.clone(), done("the same"))),
             ("POST /prune", 409, operation(4, json!({ "keep_blocks": 9 }), json!({ "state": "running" }))),
+            ("POST /prune", 409, operation(5, json!({ "keep_blocks": 9 }), json!({ "state": "running" }))),
+            ("POST /told", 202, operation(6, json!({}), done("told"))),
+            ("GET /operations/5", 200, operation(5, json!({ "keep_blocks": 9 }), done("of both"))),
         ];
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -307,6 +317,9 @@ mod tests {
             let refused = node.act_showing::<String>("prune", &ours, &token, Others::Refused, &|_| {});
             let said = refused.expect_err("another one is under way").to_string();
             assert!(said.contains("another prune already") && said.contains("\"keep_blocks\":9"), "{said}");
+            let tell = || node.act("told", &json!({}), &token).map(|_: Value| ());
+            let joined = node.act_showing::<String>("prune", &ours, &token, Others::Joined(&tell), &|_| {});
+            assert_eq!(joined.expect("a good answer"), "of both");
         });
     }
 }

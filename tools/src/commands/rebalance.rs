@@ -191,9 +191,10 @@ fn status(args: &RebalanceStatusArgs, out: &mut Output) -> anyhow::Result<()> {
 fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
     if let Some(node) = args.node.node()? {
         let request = ResumeRequest { rate_bytes_per_sec: args.rate };
-        // At once, also for one that somebody waits for already.
-        node.act::<Value>("rebalance/rate", &request, &args.token)?;
-        return report(&act_with_bar(&node, "rebalance/resume", &request, &args.token, Others::Joined)?, out);
+        // Whom somebody else has resumed, and waits for, goes at this rate as well.
+        let set_rate = || node.act("rebalance/rate", &request, &args.token).map(|_: Value| ());
+        let others = Others::Joined(&set_rate);
+        return report(&act_with_bar(&node, "rebalance/resume", &request, &args.token, others)?, out);
     }
     let db = args.store.open()?;
     Interrupt::ends_saying(INTERRUPTED)?;
@@ -245,7 +246,7 @@ fn act_with_bar(
     action: &'static str,
     request: &impl Serialize,
     token: &TokenArgs,
-    others: Others,
+    others: Others<'_>,
 ) -> anyhow::Result<RebalanceOutcome> {
     Interrupt::ends_saying(NODE_GOES_ON)?;
     with_bar(|tell| {
