@@ -10,8 +10,11 @@ mod env;
 mod files;
 #[path = "checkpoint/history.rs"]
 mod history;
+#[path = "support/kill_at.rs"]
+mod kill_at;
 
 use history::History;
+use kill_at::kill_at;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use shingle::{Builder, Config, Database, RestoreOptions};
@@ -19,7 +22,6 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Held alone by the test that makes points of this very process fail.
 static POINTS: RwLock<()> = RwLock::new(());
@@ -75,7 +77,7 @@ fn child() {
     }
     let variable = |name: &str| std::env::var(name).expect("the parent has set it");
     let place = Place(PathBuf::from(variable(DIR)));
-    let arm = || kill_at(&variable(POINT));
+    let arm = || kill_at(&variable(POINT), || {});
     match variable(ACTION).as_str() {
         "create" => {
             let db = place.builder().open().expect("a sound store");
@@ -91,18 +93,6 @@ fn child() {
             place.restore("old").expect("it is killed before it can fail");
         }
     }
-}
-
-fn kill_at(point: &str) {
-    let (name, passes) = point.split_once(' ').expect("a name and a number");
-    let left = AtomicU64::new(passes.parse().expect("a number"));
-    let kill = move || {
-        if left.fetch_sub(1, Ordering::Relaxed) == 0 {
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
-                .expect("a process may kill itself");
-        }
-    };
-    fail::cfg_callback(name, kill).expect("the build has failpoints");
 }
 
 /// A store whose shards and log lie elsewhere, and what is made of it.

@@ -1,28 +1,26 @@
 //! Kills in the midst of rebalancings: a child seals blocks, flushes, rolls back, prunes and moves slots until SIGKILL ends it at a named point. What is readable must then be
 //! what it was; the next opening goes on with what was cut short.
-//!
-//! What a block writes follows from its height alone, so that the state at each is known whatever the child has lived to do.
 
+#[path = "support/chain.rs"]
+mod chain;
 #[path = "support/child.rs"]
 mod child_process;
+#[path = "support/kill_at.rs"]
+mod kill_at;
 
+use chain::{KEYS, State, seal, state_at, writes};
+use kill_at::kill_at;
 use rand::rngs::SmallRng;
-use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
-use shingle::{
-    At, Batch, Block, Config, Database, Error, ErrorKind, Move, Plan, RebalanceOptions, RebalanceWait, Retention,
-};
-use std::collections::BTreeMap;
+use shingle::{At, Config, Database, Error, ErrorKind, Move, Plan, RebalanceOptions, RebalanceWait, Retention};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 const DIR: &str = "SHINGLE_REBALANCE_DIR";
 /// `name passes`: kill at the named point once it has been passed so often.
 const POINT: &str = "SHINGLE_REBALANCE_POINT";
-const KEYS: u16 = 60;
 const SLOTS: u32 = 64;
 const REORG_WINDOW: u64 = 3;
 const ROUNDS: u64 = 5;
@@ -69,30 +67,6 @@ fn open(dir: &Path) -> Database {
     builder.open().expect("a killed store opens")
 }
 
-/// What the block of this height writes.
-fn writes(height: u64) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
-    let mut rng = SmallRng::seed_from_u64(height);
-    let mut keys: Vec<_> = (0..KEYS).collect();
-    keys.shuffle(&mut rng);
-    let count = rng.random_range(1..20);
-    let write =
-        |key: &u16| (key.to_be_bytes().to_vec(), (key % 4 != (height % 4) as u16).then(|| vec![height as u8; 9]));
-    keys[..count].iter().map(write).collect()
-}
-
-type State = BTreeMap<Vec<u8>, Vec<u8>>;
-
-fn state_at(height: u64) -> State {
-    let mut state = State::new();
-    for (key, value) in (1..=height).flat_map(writes) {
-        match value {
-            Some(value) => state.insert(key, value),
-            None => state.remove(&key),
-        };
-    }
-    state
-}
-
 fn random_plan(db: &Database, rng: &mut SmallRng) -> Plan {
     let shards_after = rng.random_range(1..=6);
     let mut moves = Vec::new();
@@ -121,19 +95,6 @@ static SEALING: Mutex<()> = Mutex::new(());
 /// Where the child says which block it has sealed last, beside the store.
 const SEALED: &str = "sealed";
 
-fn seal(db: &Database) -> u64 {
-    let height = db.head().map_or(0, |head| head.height) + 1;
-    let mut batch = Batch::new();
-    for (key, value) in writes(height) {
-        match value {
-            Some(value) => batch.put(key, value),
-            None => batch.delete(key),
-        };
-    }
-    db.commit_block(Block { height, timestamp_ms: height * 1000 }, batch).expect("a sound store");
-    height
-}
-
 /// Commits go on between any two steps of a rebalancing, and are acknowledged: they must be there afterwards.
 fn seal_at(point: &str, dir: &Path) {
     if !point.starts_with("move::") && !point.starts_with("manifest::") {
@@ -156,17 +117,9 @@ fn child() {
     }
     let dir = std::env::var(DIR).expect("the parent has set it");
     if let Ok(point) = std::env::var(POINT) {
-        let (name, passes) = point.split_once(' ').expect("a name and a number");
-        let left = AtomicU64::new(passes.parse().expect("a number"));
-        let (dir, point) = (dir.clone(), name.to_owned());
-        let kill = move || {
-            if left.fetch_sub(1, Ordering::Relaxed) == 0 {
-                seal_at(&point, Path::new(&dir));
-                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
-                    .expect("a process may kill itself");
-            }
-        };
-        fail::cfg_callback(name, kill).expect("the build has failpoints");
+        let name = point.split(' ').next().expect("there is always a first");
+        let (dir, name) = (dir.clone(), name.to_owned());
+        kill_at(&point, move || seal_at(&name, Path::new(&dir)));
     }
     let db = STORE.get_or_init(|| open(Path::new(&dir))).clone();
     let mut rng = SmallRng::seed_from_u64(db.version());

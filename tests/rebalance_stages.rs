@@ -1,10 +1,12 @@
 //! Whatever a store is asked for while a rebalancing stands at one of its steps: it is done, waits for the step, or is refused by name, and everything readable stays what
 //! it was.
-//!
-//! What a block writes follows from its height alone, so that a block that was rolled back comes again as it was.
 
+#[path = "support/chain.rs"]
+mod chain;
+
+use chain::{KEYS, State, seal, state_at, writes};
 use shingle::{
-    At, Batch, Block, Config, Database, Error, ErrorKind, Move, Plan, PruneHold, RebalanceOptions, RebalanceWait,
+    At, Batch, Config, Database, Error, ErrorKind, Move, Plan, PruneHold, RebalanceOptions, RebalanceWait,
     RestoreOptions, Retention,
 };
 use std::collections::BTreeMap;
@@ -13,10 +15,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const KEYS: u16 = 80;
 const BLOCKS: u64 = 12;
-
-type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Copying, until slots are handed over: it can be given up.
 const BEFORE: &[&str] = &["move::after_barrier", "move::after_changes", "move::after_slice", "move::before_hand_over"];
@@ -29,33 +28,10 @@ fn key(number: u16) -> Vec<u8> {
     number.to_be_bytes().to_vec()
 }
 
-fn writes(height: u64) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
-    let choice = move |number: u16| (u64::from(number) * 7 + height * 3) % 5;
-    let write = move |number| (key(number), (choice(number) == 1).then(|| vec![height as u8; 50]));
-    (0..KEYS).filter(move |&number| choice(number) < 3).map(write)
-}
-
-fn state_at(height: u64) -> State {
-    let mut state = State::new();
-    for (key, value) in (1..=height).flat_map(writes) {
-        match value {
-            Some(value) => state.insert(key, value),
-            None => state.remove(&key),
-        };
+fn seal_more(db: &Database, count: u64) {
+    for _ in 0..count {
+        seal(db);
     }
-    state
-}
-
-fn seal(db: &Database) {
-    let height = db.head().map_or(0, |head| head.height) + 1;
-    let mut batch = Batch::new();
-    for (key, value) in writes(height) {
-        match value {
-            Some(value) => batch.put(key, value),
-            None => batch.delete(key),
-        };
-    }
-    db.commit_block(Block { height, timestamp_ms: height }, batch).expect("a sound store");
 }
 
 fn rows(found: impl Iterator<Item = shingle::Result<(Vec<u8>, Vec<u8>)>>) -> State {
@@ -78,7 +54,7 @@ fn check(db: &Database) {
     let expected: Vec<_> = blocks
         .iter()
         .filter(|block| block.version > floor)
-        .flat_map(|block| writes(block.height).map(|(key, value)| (block.version, key, value)))
+        .flat_map(|block| writes(block.height).into_iter().map(move |(key, value)| (block.version, key, value)))
         .collect();
     let changes = db.changes_since(floor).expect("it is retained").map(|c| c.map(|c| (c.version, c.key, c.value)));
     assert_eq!(changes.collect::<shingle::Result<Vec<_>>>().expect("a sound store"), expected);
@@ -192,7 +168,7 @@ fn roll_back(db: &Database, _: &'static str, open: &dyn Fn()) {
     while_it_goes_on(open, || db.rollback_to(head - 2).expect("within the window"));
     assert_eq!(db.head().map(|block| block.height), Some(head - 2));
     check(db);
-    (0..3).for_each(|_| seal(db));
+    seal_more(db, 3);
 }
 
 fn prune(db: &Database, _: &'static str, open: &dyn Fn()) {
@@ -318,12 +294,12 @@ fn go_on_reading(db: &Database, _: &'static str, open: &dyn Fn()) {
     let differed = diff.by_ref().take(1).count();
     open();
     wait_until_nobody_waits(db);
-    (0..3).for_each(|_| seal(db));
+    seal_more(db, 3);
     db.flush().expect("a sound store");
     let mut all = rows(scan);
     all.extend(first);
     assert_eq!(all, state_at(head.height));
-    let written: usize = (1..=head.height).map(|height| writes(height).count()).sum();
+    let written: usize = (1..=head.height).map(|height| writes(height).len()).sum();
     assert_eq!(fed + feed.inspect(|change| assert!(change.is_ok(), "{change:?}")).count(), written);
     let (before, after) = (state_at(1), state_at(head.height));
     let differing = (0..KEYS).map(key).filter(|key| before.get(key) != after.get(key)).count();
@@ -349,9 +325,9 @@ fn at_each(points: &[&'static str], shards: usize, deed: Deed) {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let store = dir.path().join("store");
         let db = open(&store);
-        (0..BLOCKS).for_each(|_| seal(&db));
+        seal_more(&db, BLOCKS);
         db.flush().expect("a sound store");
-        (0..3).for_each(|_| seal(&db));
+        seal_more(&db, 3);
         let gate = Gate::at(point);
         let options = RebalanceOptions { wait: RebalanceWait::Begun, ..RebalanceOptions::default() };
         let plan = spread(&db, shards);
@@ -360,7 +336,7 @@ fn at_each(points: &[&'static str], shards: usize, deed: Deed) {
             let beginning = scope.spawn(|| db.rebalance(&plan, options, &|_| {}));
             gate.wait_until_reached();
             check(&db);
-            (0..2).for_each(|_| seal(&db));
+            seal_more(&db, 2);
             check(&db);
             deed(&db, point, &|| gate.open());
             gate.open();
@@ -410,7 +386,7 @@ fn close_at_each_step() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let store = dir.path().join("store");
         let db = open(&store);
-        (0..BLOCKS).for_each(|_| seal(&db));
+        seal_more(&db, BLOCKS);
         db.flush().expect("a sound store");
         let gate = Gate::at(point);
         thread::scope(|scope| {
@@ -418,7 +394,7 @@ fn close_at_each_step() {
             let other = db.clone();
             let beginning = scope.spawn(move || drop(other.rebalance(&spread(&other, shards), options, &|_| {})));
             gate.wait_until_reached();
-            (0..2).for_each(|_| seal(&db));
+            seal_more(&db, 2);
             let closing = scope.spawn(move || db.close().expect("a sound store"));
             thread::sleep(Duration::from_millis(5));
             gate.open();

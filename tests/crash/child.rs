@@ -1,6 +1,7 @@
 //! The process that is killed: several threads commit, flush and roll back as fast as they can, and tell what was acknowledged.
 
 use crate::group::{self, SHARDS};
+use crate::kill_at::kill_at;
 use crate::line::{EMPTY_BLOCK, Line, Stamp};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -39,7 +40,8 @@ pub(crate) fn main() {
     let variable = |name: &str| std::env::var(name).expect("the parent has set it");
     let run: u64 = variable(RUN).parse().expect("a number");
     if let Ok(point) = std::env::var(POINT) {
-        kill_at(&point);
+        let name = point.split(' ').next().expect("there is always a first").to_owned();
+        kill_at(&point, move || Line::Point(name.clone()).tell());
     }
     let db = builder(Path::new(&variable(DIR))).open().expect("a killed store opens");
     Line::Ready(db.version()).tell();
@@ -59,19 +61,6 @@ pub(crate) fn main() {
         });
     }));
     assert!(outcome.is_ok(), "a thread of the child has failed");
-}
-
-fn kill_at(point: &str) {
-    let (name, passes) = point.split_once(' ').expect("a name and a number");
-    let (name, left) = (name.to_owned(), AtomicU64::new(passes.parse().expect("a number")));
-    fail::cfg_callback(name.clone(), move || {
-        if left.fetch_sub(1, Ordering::Relaxed) == 0 {
-            Line::Point(name.clone()).tell();
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
-                .expect("a process may kill itself");
-        }
-    })
-    .expect("the build has failpoints");
 }
 
 #[derive(Clone, Copy)]

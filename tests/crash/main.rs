@@ -11,6 +11,8 @@ mod controls;
 #[path = "../support/env.rs"]
 mod env;
 mod group;
+#[path = "../support/kill_at.rs"]
+mod kill_at;
 mod line;
 mod listen;
 mod points;

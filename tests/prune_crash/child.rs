@@ -1,6 +1,7 @@
 //! The process that is killed: it seals blocks, flushes and rolls back, and beside that prunes by every policy and holds snapshots.
 
-use crate::chain::{State, batch, block, state_at};
+use crate::chain::{self, State, state_at};
+use crate::kill_at::kill_at;
 use crate::words::Word;
 use crate::{DIR, POINT, REORG_WINDOW, open};
 use rand::rngs::SmallRng;
@@ -8,7 +9,6 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use shingle::{At, Database, ErrorKind, PruneOptions, Retention};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const LIFETIME: Duration = Duration::from_secs(20);
 
 pub(crate) fn main() {
     if let Ok(point) = std::env::var(POINT) {
-        kill_at(&point);
+        kill_at(&point, || {});
     }
     let db = open(Path::new(&std::env::var(DIR).expect("the parent has set it")));
     let began = Instant::now();
@@ -33,22 +33,9 @@ pub(crate) fn main() {
     assert!(outcome.is_ok(), "a thread of the child has failed");
 }
 
-fn kill_at(point: &str) {
-    let (name, passes) = point.split_once(' ').expect("a name and a number");
-    let left = AtomicU64::new(passes.parse().expect("a number"));
-    let kill = move || {
-        if left.fetch_sub(1, Ordering::Relaxed) == 0 {
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
-                .expect("a process may kill itself");
-        }
-    };
-    fail::cfg_callback(name, kill).expect("the build has failpoints");
-}
-
 fn seal(db: &Database, mut rng: SmallRng, alive: impl Fn() -> bool) {
     while alive() {
-        let height = db.head().map_or(0, |head| head.height) + 1;
-        db.commit_block(block(height), batch(height)).expect("a sound store");
+        let height = chain::seal(db);
         Word::Head(height).tell();
         match rng.random_range(0..12) {
             0 => drop(db.flush().expect("a sound store")),

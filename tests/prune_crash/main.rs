@@ -4,12 +4,15 @@
 //!
 //! `SHINGLE_PRUNE_KILLS` and `SHINGLE_SEED` extend the test or change it.
 
+#[path = "../support/chain.rs"]
 mod chain;
 mod child;
 #[path = "../support/child.rs"]
 mod child_process;
 #[path = "../support/env.rs"]
 mod env;
+#[path = "../support/kill_at.rs"]
+mod kill_at;
 mod words;
 
 use chain::{KEYS, State, state_at};

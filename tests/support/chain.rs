@@ -1,20 +1,20 @@
-//! What a block writes follows from its height alone, so that the state at each is known whatever a child has lived to do.
+//! A chain whose blocks write what follows from their height alone: the state at each is known whatever was done, killed or rolled back meanwhile.
 
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
-use shingle::{Batch, Block};
+use shingle::{Batch, Block, Database};
 use std::collections::BTreeMap;
 
 pub(crate) const KEYS: u16 = 60;
 
 pub(crate) type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
-pub(crate) fn block(height: u64) -> Block {
+fn block(height: u64) -> Block {
     Block { height, timestamp_ms: height * 1000 }
 }
 
-fn writes(height: u64) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+pub(crate) fn writes(height: u64) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
     let mut rng = SmallRng::seed_from_u64(height);
     let mut keys: Vec<_> = (0..KEYS).collect();
     keys.shuffle(&mut rng);
@@ -24,7 +24,7 @@ fn writes(height: u64) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
     keys[..count].iter().map(write).collect()
 }
 
-pub(crate) fn batch(height: u64) -> Batch {
+fn batch(height: u64) -> Batch {
     let mut batch = Batch::new();
     for (key, value) in writes(height) {
         match value {
@@ -44,4 +44,11 @@ pub(crate) fn state_at(height: u64) -> State {
         };
     }
     state
+}
+
+/// Seals the block above the newest one; its height.
+pub(crate) fn seal(db: &Database) -> u64 {
+    let height = db.head().map_or(0, |head| head.height) + 1;
+    db.commit_block(block(height), batch(height)).expect("a sound store");
+    height
 }
