@@ -11,6 +11,8 @@ mod child_process;
 mod env;
 #[path = "../crash/group.rs"]
 mod group;
+#[path = "../support/kill_at.rs"]
+mod kill_at;
 #[path = "../crash/line.rs"]
 mod line;
 #[path = "../crash/listen.rs"]
