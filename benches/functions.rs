@@ -172,7 +172,7 @@ fn merge_scan(criterion: &mut Criterion) {
     const ROWS: usize = 1000;
     let shard = Shard::new(0, Arc::new(MemoryBackend::new()), OPTIONS);
     shard.apply(1, Ops::new(ops((0..KEYS).filter(|number| number % 2 == 0)).as_bytes()));
-    shard.flush(1, 0).expect("memory has room");
+    shard.flush(1, 0, &|_| {}).expect("memory has room");
     shard.evict(1, u64::MAX);
     shard.apply(2, Ops::new(ops((0..KEYS).filter(|number| number % 2 == 1)).as_bytes()));
     let mut group = criterion.benchmark_group("merge scan");
@@ -216,7 +216,7 @@ fn flush(criterion: &mut Criterion) {
     group.bench_function("to RocksDB", |bencher| {
         bencher.iter_batched_ref(
             &mut filled,
-            |shard| shard.flush(1, 0).expect("the disk has room"),
+            |shard| shard.flush(1, 0, &|_| {}).expect("the disk has room"),
             BatchSize::PerIteration,
         );
     });

@@ -116,8 +116,9 @@ impl Flusher {
         }
     }
 
-    /// Keeps flushes away until the guard is dropped.
+    /// Keeps flushes away until the guard is dropped. One that is under way hurries.
     pub(crate) fn exclude(&self) -> MutexGuard<'_, ()> {
+        let _awaited = Awaiting::begin(&self.awaited);
         self.flushing.lock()
     }
 
@@ -333,7 +334,7 @@ impl Core {
     fn flush_shards(&self, chosen: impl Fn(usize) -> bool + Sync, haste: Haste) -> Result<Flushed> {
         // Before it waits for one that is under way.
         let _awaited = (haste == Haste::Awaited).then(|| Awaiting::begin(&self.flusher.awaited));
-        let _one_at_a_time = self.flusher.exclude();
+        let _one_at_a_time = self.flusher.flushing.lock();
         self.health.check()?;
         let begun = Instant::now();
         let topology = self.shards.keep();
@@ -355,7 +356,7 @@ impl Core {
         let shards: Vec<_> = topology.all().iter().filter(|shard| chosen(shard.number())).collect();
         let flushed: Vec<_> = match shards.as_slice() {
             // A commit waits for it: no work for threads that let others go first.
-            [shard] if self.admission.anyone_waits() => vec![shard.flush(through, self.epoch())],
+            [shard] if self.admission.anyone_waits() => vec![shard.flush(through, self.epoch(), &|_| {})],
             shards => Round::new(self, shards, through, haste).run(),
         };
         self.evict();

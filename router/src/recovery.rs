@@ -171,7 +171,7 @@ impl<'a> Replay<'a> {
             let (through, epoch) = (self.through, self.epoch);
             let flush = |shard: &Shard| {
                 shard.seal();
-                shard.flush(through, epoch)?;
+                shard.flush(through, epoch, &|_| {})?;
                 shard.evict(Version::MAX, u64::MAX);
                 Ok::<(), Error>(())
             };

@@ -7,7 +7,7 @@ use crate::commit::{CommitHandle, Lifecycle, Pipeline, Prepared};
 use crate::core::Core;
 use crate::counters::Counts;
 use crate::feed::{ChangeFeed, Diff};
-use crate::flush::{Flushed, Flusher};
+use crate::flush::{Awaiting, Flushed, Flusher};
 use crate::health::Condition;
 use crate::histogram::Distribution;
 use crate::prune::{PruneOptions, PruneProgress, Pruned, Pruner, Retention};
@@ -399,6 +399,7 @@ impl Store {
         if threads.is_empty() {
             return Ok(());
         }
+        let _no_flush_rests = Awaiting::begin(&self.core.flusher.awaited);
         self.core.rebalancer.stop();
         self.core.checkpoints.stop();
         // First: it may wait for a flush, and that for the pipeline.

@@ -184,7 +184,7 @@ fn main() -> Result<()> {
 
     let started = Instant::now();
     let memory = shard.memory();
-    let flushed = shard.flush(version, 1)?;
+    let flushed = shard.flush(version, 1, &|_| {})?;
     report("sort and flush, for each row", flushed.keys, started);
     println!("memory: {memory:?}, then {:?}", shard.memory());
     let started = Instant::now();

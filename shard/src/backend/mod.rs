@@ -40,7 +40,7 @@ pub struct RowRef<'a> {
 }
 
 /// What a flush hands over: rows in both orders that a backend keeps. No (key, version) occurs twice.
-pub trait Run: Sync {
+pub trait Run {
     /// Every row, by key ascending, then by version descending.
     fn rows(&self) -> Box<dyn Iterator<Item = RowRef<'_>> + '_>;
     /// The version and key of every row, by version ascending, then by key ascending.

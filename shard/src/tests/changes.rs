@@ -44,7 +44,7 @@ fn pages_of_a_large_version_follow_one_another() -> Result<()> {
         }
         rounds += 1;
         if rounds == 30 {
-            shard.flush(3, 1)?;
+            shard.flush(3, 1, &|_| {})?;
         }
         if rounds == 40 {
             assert!(shard.evict(3, u64::MAX) > 0);

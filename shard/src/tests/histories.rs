@@ -57,7 +57,7 @@ fn a_hot_key_keeps_its_history_over_rollbacks_and_evictions() -> Result<()> {
         shard.rollback(keep, 1)?;
         expected.retain(|version| *version <= keep);
         if round % 10 == 9 {
-            shard.flush(version, 1)?;
+            shard.flush(version, 1, &|_| {})?;
             shard.evict(version - 100, 1 << 10);
         }
         for at in (1..=version).step_by(13) {
@@ -86,7 +86,7 @@ fn values_from_nothing_to_the_largest_are_kept() -> Result<()> {
     let bytes: usize = lengths.iter().sum();
     let memory = shard.memory();
     assert!(memory.active_bytes >= bytes as u64 && memory.total_bytes >= memory.active_bytes);
-    shard.flush(Version::MAX, 1)?;
+    shard.flush(Version::MAX, 1, &|_| {})?;
     assert_eq!(shard.memory().unflushed_bytes, 0);
     assert!(shard.evict(Version::MAX, u64::MAX) >= bytes as u64);
     assert_eq!(shard.get(b"value", key_hash(b"value"), 9)?, Some(vec![9; VALUE_BYTES_MAX]));
@@ -102,7 +102,7 @@ fn the_last_write_of_a_version_wins() -> Result<()> {
     }
     assert_eq!(shard.get(b"key", key_hash(b"key"), 2)?, Some(b"2c".to_vec()));
     assert_eq!(shard.get(b"key", key_hash(b"key"), 1)?, Some(b"first".to_vec()));
-    assert_eq!(shard.flush(2, 1)?.keys, 2, "what was replaced within its version is not flushed");
+    assert_eq!(shard.flush(2, 1, &|_| {})?.keys, 2, "what was replaced within its version is not flushed");
     shard.rollback(1, 1)?;
     assert_eq!(shard.get(b"key", key_hash(b"key"), 3)?, Some(b"first".to_vec()));
     Ok(())
@@ -127,7 +127,7 @@ fn the_backend_is_asked_only_for_what_memory_cannot_know() -> Result<()> {
         Ok::<_, crate::Error>((written, backend.gets.load(SeqCst) - before))
     };
     put(&shard, 10, b"old", b"");
-    shard.flush(10, 1)?;
+    shard.flush(10, 1, &|_| {})?;
     put(&shard, 20, b"new", b"");
     assert_eq!(asked(b"old", 20)?, (true, 0), "flushed, and still in memory");
     assert_eq!(asked(b"new", 20)?, (true, 0));
@@ -153,7 +153,7 @@ fn versions_far_apart_are_flushed_together_in_their_order() -> Result<()> {
         put(&shard, version, &[20 + at as u8], b"another");
     }
     // The backend refuses changes that do not rise.
-    assert_eq!(shard.flush(1 << 63, 1)?.keys, 12);
+    assert_eq!(shard.flush(1 << 63, 1, &|_| {})?.keys, 12);
     for (at, &version) in versions.iter().enumerate() {
         assert!(!shard.written_after(&[9 - at as u8], key_hash(&[9 - at as u8]), version)?);
         assert!(shard.written_after(&[9 - at as u8], key_hash(&[9 - at as u8]), version - 1)?);

@@ -202,11 +202,11 @@ impl Pair {
     fn flush(&mut self) -> Result<()> {
         let through = self.some_version();
         self.backend.fails.store(self.random.one_in(4), Ordering::SeqCst);
-        let flushed = self.shard.flush(through, 1);
+        let flushed = self.shard.flush(through, 1, &|_| {});
         if self.backend.fails.swap(false, Ordering::SeqCst) {
             flushed?;
         }
-        if through == self.version && self.shard.flush(through, 1)?.through == through {
+        if through == self.version && self.shard.flush(through, 1, &|_| {})?.through == through {
             assert_eq!(self.shard.memory().unflushed_bytes, 0, "through {through}");
         }
         Ok(())
@@ -265,7 +265,7 @@ fn a_shard_answers_as_an_ordered_map_does() -> Result<()> {
             }
         }
         // Everything flushed and evicted: memory gives back all but its index.
-        pair.shard.flush(pair.version, 1)?;
+        pair.shard.flush(pair.version, 1, &|_| {})?;
         pair.shard.evict(Version::MAX, u64::MAX);
         for _ in 0..50 {
             pair.check_key()?;

@@ -25,7 +25,7 @@ fn check(keys: &[Vec<u8>]) -> Result<()> {
     let found = (0..page.len()).filter_map(|index| page.get(index)).map(|row| row.key.to_vec());
     assert!(found.eq(expected), "the scan's order");
     // The backend checks the order of what it is given.
-    assert!(shard.flush(3, 1)?.keys >= page.len() as u64);
+    assert!(shard.flush(3, 1, &|_| {})?.keys >= page.len() as u64);
     Ok(())
 }
 

@@ -154,7 +154,7 @@ impl Stage {
             let visible = self.visible.load(SeqCst);
             match random.below(3) {
                 0 => self.shard.seal(),
-                1 => drop(self.shard.flush(visible, 1)?),
+                1 => drop(self.shard.flush(visible, 1, &|_| {})?),
                 _ => drop(self.shard.evict(visible.saturating_sub(random.below(30)), 1 << random.below(16))),
             }
             std::thread::yield_now();

@@ -1,17 +1,14 @@
 //! Shingle under measurement.
 
+mod client;
+
 use super::contender::Opening;
-use super::recorder::Recorder;
-use super::store::{Client, Found, Reader, Store, Writes, added};
+use super::store::{Client, Found, Reader, Store, Writes};
 use crate::args::{BenchOptions, DurabilityArg};
 use crate::units;
-use shingle::{At, Batch, Block, CommitHandle, Config, Database, Durability, ErrorKind, Scan, Snapshot, Transaction};
-use std::collections::VecDeque;
+use client::ShingleClient;
+use shingle::{At, Batch, Block, Config, Database, Durability, Scan, Snapshot};
 use std::path::Path;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// How often a settling store is looked at, and how long its files must not have changed.
@@ -120,7 +117,7 @@ impl Store for Shingle {
     }
 
     fn client(&self, in_flight: usize) -> anyhow::Result<Box<dyn Client + '_>> {
-        Ok(Box::new(ShingleClient { db: &self.db, in_flight, under_way: VecDeque::new() }))
+        Ok(Box::new(ShingleClient::new(&self.db, in_flight)))
     }
 
     fn stalled(&self) -> Option<Duration> {
@@ -158,139 +155,4 @@ fn scan(mut rows: Scan, limit: usize, each: &mut dyn FnMut(&[u8], &[u8])) -> any
         each(key, value);
     }
     Ok(())
-}
-
-fn add_to(txn: &mut Transaction, keys: &[&[u8]], amounts: &[u64]) -> anyhow::Result<()> {
-    for (key, amount) in keys.iter().zip(amounts) {
-        let value = added(txn.get(key)?.as_deref(), *amount)?;
-        txn.put(key, value)?;
-    }
-    Ok(())
-}
-
-struct ShingleClient<'a> {
-    db: &'a Database,
-    in_flight: usize,
-    /// In the order in which they will be done.
-    under_way: VecDeque<(Instant, CommitHandle)>,
-}
-
-impl ShingleClient<'_> {
-    fn try_add(&self, keys: &[&[u8]], amounts: &[u64]) -> anyhow::Result<shingle::Result<CommitHandle>> {
-        let mut txn = self.db.begin();
-        add_to(&mut txn, keys, amounts)?;
-        Ok(txn.submit())
-    }
-
-    /// Has the store try again until it is committed: it knows when that is worth while.
-    fn add_and_wait(
-        &self,
-        keys: &[&[u8]],
-        amounts: &[u64],
-        due: Instant,
-        recorder: &mut Recorder<'_>,
-    ) -> anyhow::Result<()> {
-        let mut tries = 0;
-        loop {
-            let committed = self.db.transact(|txn| {
-                tries += 1;
-                Ok(add_to(txn, keys, amounts))
-            });
-            match committed {
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                committed => {
-                    committed??;
-                    (1..tries).for_each(|_| recorder.conflict());
-                    recorder.done(due, 0);
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    fn submitted(&mut self, due: Instant, handle: CommitHandle, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
-        self.under_way.push_back((due, handle));
-        self.wait_down_to(self.in_flight - 1, recorder)
-    }
-
-    /// Waits for the oldest commits until at most `count` are under way.
-    fn wait_down_to(&mut self, count: usize, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
-        while self.under_way.len() > count {
-            let Some((due, handle)) = self.under_way.pop_front() else { break };
-            handle.wait()?;
-            recorder.done(due, 0);
-        }
-        Ok(())
-    }
-}
-
-impl Client for ShingleClient<'_> {
-    fn add(
-        &mut self,
-        keys: &[&[u8]],
-        amounts: &[u64],
-        due: Instant,
-        recorder: &mut Recorder<'_>,
-    ) -> anyhow::Result<()> {
-        if self.in_flight == 1 {
-            return self.add_and_wait(keys, amounts, due, recorder);
-        }
-        let handle = loop {
-            match self.try_add(keys, amounts)? {
-                Ok(handle) => break handle,
-                Err(error) if error.kind() == ErrorKind::Conflict => recorder.conflict(),
-                Err(error) => return Err(error.into()),
-            }
-            if self.under_way.is_empty() {
-                return self.add_and_wait(keys, amounts, due, recorder);
-            }
-            // What it lost against may be its own.
-            self.wait_down_to(self.under_way.len() - 1, recorder)?;
-        };
-        self.submitted(due, handle, recorder)
-    }
-
-    fn put(&mut self, key: &[u8], value: &[u8], due: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
-        let mut batch = Batch::new();
-        batch.put(key, value);
-        let handle = self.db.submit(batch)?;
-        self.submitted(due, handle, recorder)
-    }
-
-    fn under_way(&self) -> usize {
-        self.under_way.len()
-    }
-
-    /// Notes commits as they are done, not when the next one is due.
-    fn idle(&mut self, until: Instant, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-        while let Some((due, handle)) = self.under_way.front_mut() {
-            match Pin::new(handle).poll(&mut Context::from_waker(&waker)) {
-                Poll::Ready(committed) => {
-                    committed?;
-                    recorder.done(*due, 0);
-                    self.under_way.pop_front();
-                }
-                Poll::Pending => match until.checked_duration_since(Instant::now()) {
-                    Some(left) => std::thread::park_timeout(left),
-                    None => return Ok(()),
-                },
-            }
-        }
-        super::clients::sleep_until(until);
-        Ok(())
-    }
-
-    fn finish(&mut self, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
-        self.wait_down_to(0, recorder)
-    }
-}
-
-/// Wakes a thread that is parked.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
 }
