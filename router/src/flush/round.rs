@@ -75,7 +75,7 @@ impl Core {
     }
 
     /// Rests after a spell of a flush's work that took so long, unless or until there is haste: a commit that comes meanwhile finds a core free.
-    fn rest(&self, took: Duration, haste: Haste) {
+    pub(crate) fn rest(&self, took: Duration, haste: Haste) {
         let mut rested = Duration::ZERO;
         loop {
             let left = took.mul_f64(1.0 / self.flush_share(haste) - 1.0).saturating_sub(rested);
