@@ -1,9 +1,14 @@
 //! Scans: the pages of every shard merged into one ordered stream, from both ends.
 
+mod ahead;
+mod fetch;
+
 use crate::Result;
 use crate::snapshot::Snapshot;
+use ahead::Ahead;
+use fetch::{Fetched, Request, fetch, last_key};
 use shingle_shard::backend::{Page, PageLimit};
-use shingle_shard::{KeyRange, Order, Shard};
+use shingle_shard::{KeyRange, Order};
 use std::ops::Bound;
 
 /// The first pages of all shards together hold about this many rows: most scans are short.
@@ -14,6 +19,8 @@ const FIRST_PAGE_ROWS: usize = 16;
 const PAGE_ROWS_MAX: usize = 4096;
 /// And hold about this many bytes at the most.
 const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Behind a page of so many rows the next one is fetched ahead: the scan is a long one.
+const AHEAD_FROM_ROWS: usize = 256;
 
 /// Keys and values of a range at one version, in byte order. Also walks backwards, and from both ends at once.
 ///
@@ -45,8 +52,10 @@ struct Cursor {
     /// The next row's first eight key bytes: most comparisons need no more.
     word: u64,
     page_rows: usize,
-    /// The last key of the page, where its last row was not the shard's own.
+    /// The last key of the page, where its last row may not have been the shard's own.
     last: Option<Vec<u8>>,
+    /// The next page, if it is fetched already.
+    ahead: Option<Ahead>,
 }
 
 impl Scan {
@@ -123,7 +132,6 @@ impl DoubleEndedIterator for Scan {
 impl End {
     /// The next row of all shards that still lies in `rest`.
     fn next(&mut self, snapshot: &Snapshot, rest: &KeyRange) -> Option<Result<(&[u8], &[u8])>> {
-        let shards = snapshot.topology().all();
         let order = self.order;
         let cursors = self.cursors.get_or_insert_with(|| {
             let holding = snapshot.topology().holding(rest);
@@ -140,7 +148,7 @@ impl End {
                 if cursor.page.finished {
                     continue;
                 }
-                if let Err(error) = cursor.fill(&shards[cursor.shard], snapshot, rest, order) {
+                if let Err(error) = cursor.fill(snapshot, rest, order) {
                     return Some(Err(error));
                 }
                 if cursor.page.is_empty() {
@@ -159,7 +167,7 @@ impl End {
 
 impl Cursor {
     fn new(shard: usize, page_rows: usize) -> Self {
-        Cursor { shard, page: Page::default(), next: 0, word: 0, page_rows, last: None }
+        Cursor { shard, page: Page::default(), next: 0, word: 0, page_rows, last: None, ahead: None }
     }
 
     fn key(&self) -> Option<&[u8]> {
@@ -181,30 +189,45 @@ impl Cursor {
         self.word = u64::from_be_bytes(word);
     }
 
-    /// Fetches the next page once the last one is used up.
-    fn fill(&mut self, shard: &Shard, snapshot: &Snapshot, rest: &KeyRange, order: Order) -> Result<()> {
+    /// Turns to the next page once the last one is used up.
+    fn fill(&mut self, snapshot: &Snapshot, rest: &KeyRange, order: Order) -> Result<()> {
         while self.next >= self.page.len() && !self.page.finished {
-            // What follows the last row of this shard: the other shards may not be as far.
-            let mut range = rest.clone();
-            let last = self.page.len().checked_sub(1).and_then(|last| self.page.get(last)).map(|row| row.key.to_vec());
-            if let Some(last) = self.last.take().or(last) {
-                match order {
-                    Order::Ascending => range.start = Bound::Excluded(last),
-                    Order::Descending => range.end = Bound::Excluded(last),
+            let used = match self.ahead.take() {
+                Some(ahead) => {
+                    let Fetched { page, last } = ahead.take()?;
+                    self.last = last;
+                    std::mem::replace(&mut self.page, page)
                 }
-            }
-            let strays = shard.strays();
-            let limit = PageLimit { rows: self.page_rows, bytes: PAGE_BYTES_MAX };
-            shard.scan(&range, snapshot.version(), order, limit, &mut self.page)?;
-            snapshot.check()?;
-            if !strays.is_multiple_of(2) || shard.strays() != strays {
-                let last = self.page.len().checked_sub(1).and_then(|last| self.page.get(last));
-                self.last = last.map(|row| row.key.to_vec());
-                self.page.retain(|key| snapshot.topology().lives_on(key, shard.number()));
-            }
+                None => {
+                    let range = self.what_follows(rest, order);
+                    self.last = fetch(snapshot, self.shard, &range, order, self.limit(), &mut self.page)?;
+                    Page::default()
+                }
+            };
             self.advance_to(0);
+            if self.page_rows >= AHEAD_FROM_ROWS && !self.page.finished {
+                let range = self.what_follows(rest, order);
+                let (snapshot, shard, limit) = (snapshot.clone(), self.shard, self.limit());
+                self.ahead = Some(Ahead::begin(Request { snapshot, shard, range, order, limit, page: used }));
+            }
             self.page_rows = (self.page_rows * 2).min(PAGE_ROWS_MAX);
         }
         Ok(())
+    }
+
+    fn limit(&self) -> PageLimit {
+        PageLimit { rows: self.page_rows, bytes: PAGE_BYTES_MAX }
+    }
+
+    /// What follows the page, of this shard: the other shards may not be as far.
+    fn what_follows(&self, rest: &KeyRange, order: Order) -> KeyRange {
+        let mut range = rest.clone();
+        if let Some(last) = self.last.clone().or_else(|| last_key(&self.page)) {
+            match order {
+                Order::Ascending => range.start = Bound::Excluded(last),
+                Order::Descending => range.end = Bound::Excluded(last),
+            }
+        }
+        range
     }
 }

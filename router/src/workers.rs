@@ -15,6 +15,8 @@ pub(crate) struct Workers {
     pub(crate) apply: Pool,
     /// Reads of many keys.
     pub(crate) read: Pool,
+    /// Pages of long scans.
+    pub(crate) scan: Pool,
     /// What reads or writes whole shards: flushes, verifications, rollbacks, recovery.
     pub(crate) upkeep: Pool,
     /// How many threads of `upkeep` leave enough of the processor to commits.
@@ -33,6 +35,7 @@ impl Workers {
             // Beside the thread that has the group.
             apply: Pool::new("shingle-applier", (cores - 1).max(1), Rank::Awaited)?,
             read: Pool::new("shingle-reader", cores, Rank::Awaited)?,
+            scan: Pool::new("shingle-scanner", cores, Rank::Awaited)?,
             upkeep: Pool::new("shingle-upkeep", cores, Rank::Background)?,
             unhurried: (cores / 2).max(1),
             prune: Pool::new("shingle-pruner", (cores / 2).max(1), Rank::Background)?,
@@ -95,6 +98,11 @@ impl Pool {
         }
         let outcome = thread::scope(|scope| scope.spawn(|| self.0.install(step)).join());
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Has a thread of the pool do it once one is free.
+    pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        self.0.spawn(work);
     }
 
     /// Does each of `tasks` once: here, and on those of the pool's threads that are free. The caller is none of rayon's.
