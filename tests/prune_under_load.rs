@@ -212,7 +212,11 @@ fn retentions_of_any_size_are_fine() {
         let pruned = db.prune(&all).expect("no disk");
         assert_eq!((pruned.floor, pruned.wanted, pruned.versions), (0, 0, 0), "{all:?}");
     }
-    let pruned = db.prune(&Retention::from_height(u64::MAX)).expect("no disk");
+    for above in [6, u64::MAX] {
+        let refused = db.prune(&Retention::from_height(above)).expect_err("there is no such block");
+        assert_eq!((refused.kind(), db.floor()), (ErrorKind::InvalidArgument, 0), "{refused}");
+    }
+    let pruned = db.prune(&Retention::from_height(5)).expect("no disk");
     assert_eq!((pruned.floor, pruned.wanted), (db.version(), db.version()), "the newest block stays");
     // A floor at the head: what is above it goes, and what comes next is above it.
     assert_eq!(db.rollback_to(5).expect("it is the head"), db.version());
