@@ -212,7 +212,11 @@ fn retentions_of_any_size_are_fine() {
         let pruned = db.prune(&all).expect("no disk");
         assert_eq!((pruned.floor, pruned.wanted, pruned.versions), (0, 0, 0), "{all:?}");
     }
-    let pruned = db.prune(&Retention::from_height(u64::MAX)).expect("no disk");
+    for above in [6, u64::MAX] {
+        let refused = db.prune(&Retention::from_height(above)).expect_err("there is no such block");
+        assert_eq!((refused.kind(), db.floor()), (ErrorKind::InvalidArgument, 0), "{refused}");
+    }
+    let pruned = db.prune(&Retention::from_height(5)).expect("no disk");
     assert_eq!((pruned.floor, pruned.wanted), (db.version(), db.version()), "the newest block stays");
     // A floor at the head: what is above it goes, and what comes next is above it.
     assert_eq!(db.rollback_to(5).expect("it is the head"), db.version());
@@ -220,6 +224,26 @@ fn retentions_of_any_size_are_fine() {
     seal(&db);
     assert_eq!(db.rollback_to(5).map(|_| db.floor()).ok(), Some(pruned.floor));
     assert!(db.verify(&|_| {}).expect("no disk").is_sound());
+}
+
+/// The opening looks whether an earlier pruning was cut short. Where it was not, nobody has pruned since.
+#[test]
+fn looking_for_what_is_left_is_no_pruning() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let open = || Database::builder(dir.path().join("store")).with_reorg_window_blocks(0).open().expect("a store");
+    let db = open();
+    (0..5).for_each(|_| seal(&db));
+    let floor = db.prune(&Retention::blocks(2)).expect("room on the disk").floor;
+    assert_eq!((db.stats().prune.runs, db.stats().prune_micros.count()), (1, 1));
+    drop(db);
+    let db = open();
+    let begun = Instant::now();
+    while db.stats().prune.pruned_through < floor {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", db.stats().prune);
+        thread::yield_now();
+    }
+    let (prune, spread) = (db.stats().prune, db.stats().prune_micros);
+    assert_eq!((prune.runs, prune.versions, spread.count()), (0, 0, 0), "{prune:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Readers beside rollbacks: every answer is that of one state that was, or says that it was rolled back.
 
-use shingle::{Batch, Block, Database, Durability, ErrorKind, Result, Snapshot};
+use shingle::{At, Batch, Block, Database, Durability, ErrorKind, Result, Snapshot};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -122,4 +122,28 @@ fn every_answer_is_of_one_state_or_says_that_it_is_gone() -> Result<()> {
     })?;
     assert!(read.into_inner() > 100, "the readers hardly read");
     Ok(())
+}
+
+/// A block was in the index a moment before its version was visible: whoever asked for the newest block and read at its version then was told that
+/// there is no such version yet.
+#[test]
+fn a_block_that_is_found_can_be_read_at_its_version() -> Result<()> {
+    const BLOCKS: u64 = 20_000;
+    let db = Database::in_memory()?;
+    thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            while db.head().is_none_or(|head| head.height < BLOCKS) {
+                let found = db.head().into_iter().chain(db.blocks(..).last().copied());
+                for block in found {
+                    let snapshot = db.snapshot_at(At::Version(block.version)).expect("the block is there");
+                    assert_eq!(snapshot.version(), block.version);
+                }
+            }
+        });
+        for height in 1..=BLOCKS {
+            db.seal_block(Block { height, timestamp_ms: height })?;
+        }
+        reading.join().expect("every block could be read");
+        Ok(())
+    })
 }

@@ -32,8 +32,10 @@ pub struct Stats {
     pub floor_height: Option<u64>,
     /// How often the slot map was replaced, the first one counted.
     pub slot_map_epoch: u64,
-    /// How many blocks the block index holds.
+    /// How many blocks the block index holds, those below the floor included.
     pub blocks: u64,
+    /// The height of the oldest of them.
+    pub first_height: Option<u64>,
     /// Each shard.
     pub shards: Vec<ShardStats>,
     /// The commit log; `None` for a store in memory.
@@ -190,7 +192,10 @@ impl Core {
             self.log.as_ref().map(|log| log.lock()).map(|log| (log.stats(), log.sync_micros())).unzip();
         let counts = self.counters.counts();
         // Not within the expression below, to whose end the lock would be held: what else is asked there takes it, too.
-        let blocks = self.blocks.read().len() as u64;
+        let (blocks, first_height) = {
+            let index = self.blocks.read();
+            (index.len() as u64, index.range(..).first().map(|block| block.height))
+        };
         Stats {
             version: self.visible(),
             height: self.newest_block().map(|block| block.height),
@@ -198,6 +203,7 @@ impl Core {
             floor_height: self.oldest_height(self.snapshots.floor()),
             slot_map_epoch: topology.map.epoch(),
             blocks,
+            first_height,
             shards,
             log,
             memory_bytes: self.memory().total_bytes,

@@ -40,7 +40,16 @@ fn commits(stats: &Stats, families: &mut Families) {
 
 fn log(stats: &Stats, families: &mut Families) {
     if let Some(log) = &stats.log {
-        families.gauge("shingle_log_bytes", "Bytes of the commit log's files.", log.bytes as f64);
+        families.gauge(
+            "shingle_log_bytes",
+            "Bytes of the commit log's files, preallocated room and files kept for reuse included.",
+            log.bytes as f64,
+        );
+        families.gauge(
+            "shingle_log_used_bytes",
+            "Bytes of the commit log's files that hold records.",
+            log.used_bytes as f64,
+        );
         families.gauge("shingle_log_segments", "Segments of the commit log that hold records.", log.segments as f64);
         let appended = log.appended_bytes as f64;
         families.counter("shingle_log_appended_bytes_total", "Bytes appended to the commit log.", appended);
@@ -89,7 +98,7 @@ fn versions(status: &Status, families: &mut Families) {
         "Which slot map is in force, the first one counted.",
         stats.slot_map_epoch as f64,
     );
-    families.gauge("shingle_blocks", "Blocks in the block index.", stats.blocks as f64);
+    families.gauge("shingle_blocks", "Blocks in the block index, those below the floor included.", stats.blocks as f64);
     if let Some(head) = &status.head {
         families.gauge("shingle_height", "Height of the newest block.", head.height as f64);
         let timestamp = head.timestamp_ms as f64 / 1e3;

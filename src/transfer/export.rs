@@ -1,5 +1,6 @@
 //! To the place: files first, the manifest last.
 
+use super::staging::Staging;
 use super::{FILES_AT_ONCE, Remote, TransferError, Transferred, object_name};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
@@ -29,6 +30,7 @@ impl Remote {
             TransferError::check_outside(dir)?;
         }
         let (files, text) = checkpoint_files(checkpoint)?;
+        let _staging = self.dir.as_deref().map(Staging::enter).transpose()?;
         let place = || (name.to_owned(), self.place.clone());
         if self.manifest(name).await?.is_some_and(|there| there != text.as_bytes()) {
             let (name, place) = place();
@@ -102,7 +104,7 @@ impl Remote {
     }
 
     async fn abort(&self, mut upload: Box<dyn MultipartUpload>, error: TransferError) -> TransferError {
-        // What the place keeps of it nonetheless, it removes by its own rules.
+        // What the place keeps of it nonetheless, a bucket removes by its own rules; in a directory the next export does.
         let _kept = upload.abort().await;
         error
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! PLACE/files/HASH-BYTES       a file, named by its content: what is there need not be sent again, whatever checkpoint or store it is of
 //! PLACE/checkpoints/NAME       the manifest of a checkpoint; written last, so that what it names is there
+//! PLACE/LOCK                   in a directory: held by whoever exports to it
 //! ```
 //! Credentials and endpoints come from the environment, by the names that each cloud's own tools use: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`,
 //! `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME` and so on, as the crate `object_store` lists them.
@@ -11,6 +12,7 @@ mod error;
 mod export;
 mod import;
 mod place;
+mod staging;
 
 pub use error::TransferError;
 

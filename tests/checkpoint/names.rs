@@ -128,6 +128,57 @@ fn checkpoints_are_made_by_the_number_of_blocks_and_the_newest_are_kept() {
     restore(&newest, &dir.path().join("restored")).expect("a sound checkpoint");
 }
 
+/// What the number of blocks makes is named by what it holds, and told apart by what it is, whatever names others have.
+#[test]
+fn names_like_those_that_the_store_gives_neither_stop_it_nor_go() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (store, disk) = (dir.path().join("store"), dir.path().join("disk"));
+    let open = builder(&store, 2).shard_dirs([disk.clone()]).with_snapshot_interval(5_u64).with_keep_recent(2_u64);
+    let db = open.open().expect("a new store");
+    // Each block has the version of its height here: the name that the store gives next is known.
+    for name in ["height-0-version-0", "height-5-version-5", "height-5-version-5-2", "height-99-version-99"] {
+        db.checkpoint(name).expect("a sound disk");
+    }
+    for round in 1..=4 {
+        (5 * round - 4..=5 * round).for_each(|height| commit_block(&db, height));
+        wait_for(&db, 4 + round);
+    }
+    // Those that are too many go after the newest is made, and the closing waits for it.
+    drop(db);
+    let listed = Database::checkpoints_in(&store).expect("a readable directory");
+    let names = |automatic| listed.iter().filter(move |one| one.automatic == automatic).map(|one| one.name.as_str());
+    assert_eq!(names(true).collect::<Vec<_>>(), ["height-15-version-15", "height-20-version-20"]);
+    assert_eq!(names(false).count(), 4, "what was made by hand stays: {listed:?}");
+    for checkpoint in &listed {
+        assert_eq!(checkpoint.path.file_name(), Some(checkpoint.name.as_ref()));
+        let (height, version) = (checkpoint.block.map_or(0, |block| block.height), checkpoint.version);
+        assert!(!checkpoint.automatic || checkpoint.name == format!("height-{height}-version-{version}"));
+    }
+}
+
+/// Whoever copies or renames a checkpoint by hand finds it by its new name, and deleting the copy leaves the other one whole.
+#[test]
+fn a_copy_is_another_checkpoint() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (store, disk) = (dir.path().join("store"), dir.path().join("disk"));
+    let db = builder(&store, 2).shard_dirs([disk.clone()]).open().expect("a new store");
+    commit_block(&db, 1);
+    let first = db.checkpoint("first").expect("a sound disk");
+    let copy = first.path.with_file_name("copy");
+    let copied = std::process::Command::new("cp").arg("-r").args([&first.path, &copy]).status();
+    assert!(copied.expect("every system has it").success());
+    let names = || db.checkpoints().expect("a readable directory").into_iter().map(|one| one.name).collect::<Vec<_>>();
+    assert_eq!(names(), ["copy", "first"]);
+    db.delete_checkpoint("copy").expect("it is there");
+    assert_eq!(names(), ["first"]);
+    assert!(Database::verify_checkpoint(&first.path, &|_| {}).expect("it is there").is_sound());
+    fs::rename(&first.path, &copy).expect("one file system");
+    assert_eq!(names(), ["copy"]);
+    db.delete_checkpoint("copy").expect("it is there");
+    assert!(!files::walk(&disk).iter().any(|path| path.ends_with("first")), "its parts are gone, too");
+    assert_eq!(names(), Vec::<String>::new());
+}
+
 /// What was cut short is no checkpoint, and goes when the store is opened; what somebody else put there stays.
 #[test]
 fn unfinished_ones_are_not_listed_and_go_with_the_next_opening() {

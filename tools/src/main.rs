@@ -14,13 +14,12 @@ mod remote;
 mod units;
 
 use args::{Cli, Command};
-use clap::Parser;
 use interrupt::Interrupt;
 use output::Output;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let done = run(&cli);
     Interrupt::leave_the_end_to_it();
     match done {

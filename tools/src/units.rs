@@ -57,6 +57,15 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// `4 s`, `1 min 04 s`: for what is told again and again.
+pub(crate) fn whole_seconds(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds < 60 => format!("{seconds} s"),
+        seconds if seconds < 3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        seconds => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 /// A block's timestamp, which is milliseconds since the beginning of 1970: `2023-11-14 22:13:20 UTC`.
 pub(crate) fn date(timestamp_ms: u64) -> String {
     const SECONDS_PER_DAY: u64 = 86_400;
@@ -107,7 +116,7 @@ pub(crate) fn parse_bytes(given: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, date, duration, parse_bytes, rate};
+    use super::{bytes, count, date, duration, parse_bytes, rate, whole_seconds};
     use std::time::Duration;
 
     #[test]
@@ -121,6 +130,10 @@ mod tests {
         assert_eq!(duration(Duration::from_micros(360)), "360 µs");
         assert_eq!(duration(Duration::from_micros(24_900)), "24.9 ms");
         assert_eq!(duration(Duration::from_secs(61)), "1 min 01 s");
+        assert_eq!(
+            [4, 64, 3784].map(|secs| whole_seconds(Duration::from_secs(secs))),
+            ["4 s", "1 min 04 s", "1 h 03 min"]
+        );
     }
 
     /// The seconds are those of `date -u -d @…`.

@@ -27,12 +27,28 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// The log of a checkpoint is short: a flush went before. Not less than what a log may have.
 pub(super) const LOG_SEGMENT_BYTES: u64 = 4 << 20;
 
-/// What a checkpoint is of, decided while flushes were held.
+/// What a checkpoint is of, decided while flushes are held.
 struct Moment {
+    /// Nothing that it sees is pruned while it is copied, and the floor does not pass it.
+    snapshot: Snapshot,
+    block: Option<SealedBlock>,
+}
+
+/// What was copied of it.
+struct Copied {
     version: Version,
     block: Option<SealedBlock>,
     applied_through: Version,
     store: Manifest,
+}
+
+/// Where a checkpoint is made, and by which name.
+struct Target {
+    name: Name,
+    automatic: bool,
+    dir: PathBuf,
+    /// The directories of the shards' parts, as the manifest names them.
+    parts: Vec<PathBuf>,
 }
 
 /// How a checkpoint gets its name.
@@ -81,77 +97,38 @@ impl Core {
         progress: &(dyn Fn(CheckpointProgress) + Sync),
     ) -> Result<Checkpoint> {
         list::remove_unfinished(&disk.dir)?;
+        if let Named::ByHand(name) = named {
+            check_unused(disk, name)?;
+        }
         // What is written now does not need to be in the checkpoint's log, where restoring would find it one commit at a time.
         self.flush_all()?;
+        let flushes_held = (self.flusher.exclude(), self.rebalancer.exclude());
+        let moment = self.moment()?;
         let name = match named {
             Named::ByHand(name) => name.clone(),
-            Named::Automatic => Name::automatic(self.newest_block(), self.visible()),
+            Named::Automatic => automatic_name(disk, &moment)?,
         };
-        let dir = Layout { dir: &disk.dir }.checkpoints().join(name.as_str());
-        if dir.try_exists().map_err(|error| Error::io("look for", &dir, error))? {
-            return Err(Error::CheckpointExists { name: name.as_str().to_owned() });
-        }
-        let automatic = matches!(named, Named::Automatic);
         self.checkpoints.check_open()?;
-        let made = self.fill(disk, &name, automatic, &dir, progress);
+        let target = Target {
+            automatic: matches!(named, Named::Automatic),
+            dir: Layout { dir: &disk.dir }.checkpoints().join(name.as_str()),
+            parts: list::parts(&disk.manifest.lock().shards, name.as_str()),
+            name,
+        };
+        let copied = self.copy_moment(disk, moment, &target);
+        drop(flushes_held);
+        let made = copied.and_then(|copied| self.complete(disk, copied, &target, progress));
         if made.is_err() {
             // What cannot be removed now goes with the next checkpoint, or the next opening.
-            let _removed_later = remove(&dir);
+            let _removed_later = remove(&target.dir);
         }
         made
     }
 
-    /// 1. The marker `CREATING` says which directories are made, before any is.
-    /// 2. With flushes held, the shards' files are linked, and the log and the block index copied, up to one version.
-    /// 3. Everything is hashed; commits, flushes and rollbacks go on meanwhile.
-    /// 4. The manifest makes it a checkpoint.
-    /// 5. The marker goes.
-    fn fill(
-        self: &Arc<Self>,
-        disk: &Disk,
-        name: &Name,
-        automatic: bool,
-        dir: &Path,
-        progress: &(dyn Fn(CheckpointProgress) + Sync),
-    ) -> Result<Checkpoint> {
-        let parts = list::parts(&disk.manifest.lock().shards, name.as_str());
-        let marker = Layout { dir };
-        // Not what is above them: a store whose directory was removed is not to come back so.
-        for dir in [&*Layout { dir: &disk.dir }.checkpoints(), dir] {
-            durable::create_dir(dir).map_err(|error| Error::io("create", dir, error))?;
-        }
-        Creating::of_dirs(&parts)?.store(&marker)?;
-        fail::fail_point!("checkpoint::after_marker");
-        let moment = self.copy_moment(disk, dir, &parts)?;
-        fail::fail_point!("checkpoint::before_hashes");
-        let manifest = CheckpointManifest {
-            format: FORMAT,
-            name: name.as_str().to_owned(),
-            automatic,
-            created_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64),
-            store_id: store_id_text(&moment.store.store_id),
-            version: moment.version,
-            block: moment.block,
-            applied_through: moment.applied_through,
-            files: hash_files(disk, dir, &parts, progress, self.checkpoints.stopping())?,
-            parts,
-        };
-        fail::fail_point!("checkpoint::before_manifest");
-        manifest.store(dir)?;
-        fail::fail_point!("checkpoint::after_manifest");
-        Creating::remove(&marker)?;
-        Ok(Checkpoint::new(dir, &manifest))
-    }
-
     /// The moment is a version that nothing flushed is above, and that stays the newest that can be flushed: no flush begins, and no rollback
     /// changes a shard, until everything is copied. Commits go on, above it.
-    fn copy_moment(self: &Arc<Self>, disk: &Disk, dir: &Path, parts: &[PathBuf]) -> Result<Moment> {
-        let store_dir = CheckpointLayout { dir }.store();
-        durable::create_dir(&store_dir).map_err(|error| Error::io("create", &store_dir, error))?;
-        let _no_flush = self.flusher.exclude();
-        let _no_slice = self.rebalancer.exclude();
-        // Nothing that the version sees is pruned while it is copied, and the floor does not pass it.
-        let kept = loop {
+    fn moment(self: &Arc<Self>) -> Result<Moment> {
+        let snapshot = loop {
             let version = *self.boundary.lock();
             self.wait_until_published(version)?;
             match Snapshot::open(self, At::Version(version)) {
@@ -160,12 +137,30 @@ impl Core {
                 kept => break kept?,
             }
         };
-        let version = kept.version();
+        // A rollback that comes later takes it from the index.
+        let block = self.blocks.read().at_or_below_version(snapshot.version());
+        Ok(Moment { snapshot, block })
+    }
+
+    /// 1. The marker `CREATING` says which directories are made, before any is.
+    /// 2. The shards' files are linked, and the log and the block index copied, up to one version.
+    /// 3. Everything is hashed; commits, flushes and rollbacks go on meanwhile.
+    /// 4. The manifest makes it a checkpoint.
+    /// 5. The marker goes.
+    fn copy_moment(self: &Arc<Self>, disk: &Disk, moment: Moment, target: &Target) -> Result<Copied> {
+        let Target { dir, parts, .. } = target;
+        // Not what is above them: a store whose directory was removed is not to come back so.
+        for dir in [&*Layout { dir: &disk.dir }.checkpoints(), dir] {
+            durable::create_dir(dir).map_err(|error| Error::io("create", dir, error))?;
+        }
+        Creating::of_dirs(parts)?.store(&Layout { dir })?;
+        fail::fail_point!("checkpoint::after_marker");
+        let store_dir = CheckpointLayout { dir }.store();
+        durable::create_dir(&store_dir).map_err(|error| Error::io("create", &store_dir, error))?;
+        let version = moment.snapshot.version();
         // As for a flush: what the log has not synced, nothing else must have.
         self.sync()?;
         self.persist_blocks(version)?;
-        // A rollback that comes later takes it from the index.
-        let block = self.blocks.read().at_or_below_version(version);
         let topology = self.shards.keep();
         let applied_through = topology.all().iter().map(|shard| shard.flushed_through()).min().unwrap_or(0);
         let link = |(shard, part): (&Arc<Shard>, &PathBuf)| {
@@ -184,7 +179,34 @@ impl Core {
             copy_log(&tail, &store, &store_dir, applied_through, version)?;
         }
         fail::fail_point!("checkpoint::after_log");
-        Ok(Moment { version, block, applied_through, store })
+        Ok(Copied { version, block: moment.block, applied_through, store })
+    }
+
+    fn complete(
+        &self,
+        disk: &Disk,
+        Copied { version, block, applied_through, store }: Copied,
+        Target { name, automatic, dir, parts }: &Target,
+        progress: &(dyn Fn(CheckpointProgress) + Sync),
+    ) -> Result<Checkpoint> {
+        fail::fail_point!("checkpoint::before_hashes");
+        let manifest = CheckpointManifest {
+            format: FORMAT,
+            name: name.as_str().to_owned(),
+            automatic: *automatic,
+            created_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64),
+            store_id: store_id_text(&store.store_id),
+            version,
+            block,
+            applied_through,
+            files: hash_files(disk, dir, parts, progress, self.checkpoints.stopping())?,
+            parts: parts.clone(),
+        };
+        fail::fail_point!("checkpoint::before_manifest");
+        manifest.store(dir)?;
+        fail::fail_point!("checkpoint::after_manifest");
+        Creating::remove(&Layout { dir })?;
+        Ok(Checkpoint::new(dir, &manifest))
     }
 
     fn copy_manifest(&self, disk: &Disk, store_dir: &Path) -> Result<Manifest> {
@@ -202,6 +224,26 @@ impl Core {
         // A store that is closed meanwhile writes its newest blocks.
         entries.retain(|entry| entry.version() <= through);
         BlocksFile::create(store_dir, store.store_id)?.append(&entries)
+    }
+}
+
+fn check_unused(disk: &Disk, name: &Name) -> Result<()> {
+    let dir = Layout { dir: &disk.dir }.checkpoints().join(name.as_str());
+    match dir.try_exists().map_err(|error| Error::io("look for", &dir, error))? {
+        true => Err(Error::CheckpointExists { name: name.as_str().to_owned() }),
+        false => Ok(()),
+    }
+}
+
+/// Somebody may have given that name to one made by hand: then another one will do.
+fn automatic_name(disk: &Disk, moment: &Moment) -> Result<Name> {
+    let mut further = 1;
+    loop {
+        let name = Name::automatic(moment.block, moment.snapshot.version(), further);
+        match check_unused(disk, &name) {
+            Err(Error::CheckpointExists { .. }) => further += 1,
+            unused => return unused.map(|()| name),
+        }
     }
 }
 

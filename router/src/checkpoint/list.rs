@@ -88,7 +88,8 @@ pub fn checkpoints(store_dir: &Path) -> Result<Vec<Checkpoint>> {
     let mut found = Vec::new();
     for (name, dir) in directories(store_dir)? {
         match CheckpointManifest::load(&dir) {
-            Ok(manifest) => found.push(Checkpoint::new(&dir, &manifest)),
+            // By the name of its directory, by which it is found: a copy has the manifest of what it is a copy of.
+            Ok(manifest) => found.push(Checkpoint { name, ..Checkpoint::new(&dir, &manifest) }),
             Err(Error::NoSuchCheckpoint { .. }) => {}
             Err(error) => found.push(Checkpoint::damaged(&dir, &name, &error)),
         }
@@ -141,8 +142,15 @@ fn delete(dir: &Path, name: &str, shards: &[PathBuf]) -> Result<()> {
     if !CheckpointManifest::is_there(dir)? {
         return Err(Error::NoSuchCheckpoint { path: dir.to_owned() });
     }
-    // A manifest that cannot be read names no parts: they are where they would be made today.
-    let parts = CheckpointManifest::load(dir).map_or_else(|_| parts(shards, name), |manifest| manifest.parts);
+    let parts = match CheckpointManifest::load(dir) {
+        // Somebody has copied it: what lies elsewhere is that of the one that it is a copy of.
+        Ok(manifest) if manifest.name != name && CheckpointManifest::is_there(&dir.with_file_name(&manifest.name))? => {
+            manifest.parts.into_iter().filter(|part| part.is_relative()).collect()
+        }
+        Ok(manifest) => manifest.parts,
+        // A manifest that cannot be read names no parts: they are where they would be made today.
+        Err(_) => parts(shards, name),
+    };
     Creating::of_dirs(&parts)?.store(&Layout { dir })?;
     fail::fail_point!("checkpoint::delete::after_marker");
     let path = CheckpointLayout { dir }.manifest();

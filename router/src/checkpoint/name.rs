@@ -26,10 +26,12 @@ impl Name {
         Err(Error::InvalidArgument { what })
     }
 
-    /// The name of an automatic checkpoint. The version makes it unlike any other: after a rollback the same height comes again.
-    pub(crate) fn automatic(block: Option<SealedBlock>, version: Version) -> Self {
+    /// The name of an automatic checkpoint, by what it holds: after a rollback the same height comes again, the same version never. Where it is
+    /// not the first one of that name, `further` is above 1.
+    pub(super) fn automatic(block: Option<SealedBlock>, version: Version, further: u32) -> Self {
         let height = block.map_or(0, |block| block.height);
-        Name(format!("height-{height}-version-{version}"))
+        let again = if further > 1 { format!("-{further}") } else { String::new() };
+        Name(format!("height-{height}-version-{version}{again}"))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -57,7 +59,7 @@ mod tests {
     #[test]
     fn automatic_names_are_names() {
         for block in [None, Some(SealedBlock { height: u64::MAX, timestamp_ms: 0, version: 1 })] {
-            let name = Name::automatic(block, Version::MAX);
+            let name = Name::automatic(block, Version::MAX, u32::MAX);
             assert_eq!(Name::new(name.as_str()).ok(), Some(name));
         }
     }

@@ -163,8 +163,7 @@ impl Core {
     /// Last stage: after it, every snapshot sees the group whole. It is durable and applied. Returns how many commits somebody waited for.
     pub(crate) fn publish(&self, group: &Group) -> usize {
         let Some(newest) = group.last() else { return 0 };
-        self.add_blocks(group);
-        self.visible.store(newest.version, Ordering::Release);
+        self.show(group, newest.version);
         fail::fail_point!("commit::after_publish");
         self.counters.published(group);
         // Authors wake while the rest is done: it is bookkeeping that is right a moment later, too.
@@ -177,11 +176,13 @@ impl Core {
         awaited
     }
 
-    fn add_blocks(&self, group: &Group) {
+    /// Whoever finds a block in the index can read at its version.
+    fn show(&self, group: &Group, newest: Version) {
         let sealed = |commit: &Arc<Commit>| commit.block.map(|block| block.sealed(commit.version));
-        if group.iter().any(|commit| commit.block.is_some()) {
-            let mut blocks = self.blocks.write();
+        let mut blocks = group.iter().any(|commit| commit.block.is_some()).then(|| self.blocks.write());
+        if let Some(blocks) = &mut blocks {
             group.iter().filter_map(sealed).for_each(|block| blocks.push(block));
         }
+        self.visible.store(newest, Ordering::Release);
     }
 }

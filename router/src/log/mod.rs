@@ -119,8 +119,10 @@ pub(crate) struct Cut {
 /// Sizes and counts of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogStats {
-    /// Bytes of all the log's files, those waiting for reuse included.
+    /// Bytes of all the log's files: what is preallocated, and files waiting for reuse, included.
     pub bytes: u64,
+    /// Bytes of them that hold records. Those of the newest segment stay until it is full, flushed or not.
+    pub used_bytes: u64,
     /// Segments that hold records.
     pub segments: u64,
     /// Released segments waiting for reuse.

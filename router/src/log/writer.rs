@@ -189,13 +189,21 @@ impl Log {
     /// Sizes, and counts since the log was opened.
     pub(crate) fn stats(&self) -> LogStats {
         let sealed: u64 = self.sealed.iter().map(|sealed| sealed.bytes).sum();
-        let active = self.active.as_ref().map_or(0, |active| active.file_bytes);
+        let (active, active_used) = self.active.as_ref().map_or((0, 0), |active| (active.file_bytes, active.offset));
         LogStats {
             bytes: sealed + active + self.free.values().sum::<u64>(),
+            used_bytes: sealed + active_used - self.spare_bytes(),
             segments: self.sealed.len() as u64 + u64::from(self.active.is_some()),
             recycled: self.free.len() as u64,
             ..self.counts
         }
+    }
+
+    /// Room behind the records of the segment in which the log ended when it was opened.
+    fn spare_bytes(&self) -> u64 {
+        let last = self.sealed.iter().find(|sealed| sealed.number == self.end.previous);
+        let spare = last.zip(self.end.spare.as_ref());
+        spare.map_or(0, |(last, spare)| last.bytes.saturating_sub(spare.keep_bytes))
     }
 
     /// Makes everything durable and marks the log as closed in order. `next_version` was never given out, nor was any

@@ -28,7 +28,7 @@ impl Retention {
             // The state at the beginning of the window is that of the newest block before it.
             blocks.at_or_before_time(blocks.newest()?.timestamp_ms.checked_sub(window_ms)?)
         });
-        let by_height = self.below_height.and_then(|height| blocks.range(height..).first().or(chain.last()));
+        let by_height = self.below_height.and_then(|height| blocks.range(height..).first());
         let versions = [by_count.copied(), by_time, by_height.copied()].map(|block| block.map_or(0, |b| b.version));
         versions.into_iter().max().unwrap_or(0)
     }

@@ -13,7 +13,7 @@ pub struct Retention {
     pub blocks: Option<u64>,
     /// The state at any time within this window before the newest block stays, by the blocks' timestamps.
     pub window: Option<Duration>,
-    /// Blocks below this height go.
+    /// Blocks below this height go. It is that of the newest block at the most.
     pub below_height: Option<u64>,
 }
 
@@ -36,7 +36,7 @@ impl Retention {
         Retention { window: Some(window), ..Retention::default() }
     }
 
-    /// Keeps the blocks from `height` on.
+    /// Keeps the blocks from `height` on, of which there must be one.
     #[must_use]
     pub fn from_height(height: u64) -> Self {
         Retention { below_height: Some(height), ..Retention::default() }

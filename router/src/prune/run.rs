@@ -80,6 +80,11 @@ impl Core {
         let _one_at_a_time = self.pruner.exclude();
         self.pruner.check_open()?;
         self.health.check()?;
+        // A height that is not reached yet is a slip of the hand, for which nothing goes.
+        let newest = self.newest_block().map(|block| block.height);
+        if let Some(height) = retention.below_height.filter(|&height| newest.is_none_or(|newest| newest < height)) {
+            return Err(Error::NoSuchHeight { height, newest });
+        }
         let pruned = self.prune_alone(retention, options, tell);
         self.note_failure(&pruned);
         pruned
@@ -106,6 +111,9 @@ impl Core {
             (state.stats.wanted, state.stats.held_back) = (decision.wanted, decision.held_back);
         }
         let sum = self.prune_to(decision.floor, options, started, tell)?;
+        if !options.dry_run {
+            self.note_run(started);
+        }
         let Decision { before: floor_before, floor, wanted, held_back } = decision;
         Ok(Pruned {
             dry_run: options.dry_run,
@@ -138,9 +146,19 @@ impl Core {
         if floor == 0 {
             return Ok(());
         }
-        let pruned = self.prune_to(floor, PruneOptions::default(), Instant::now(), &|_| {}).map(drop);
+        let started = Instant::now();
+        let pruned = self.prune_to(floor, PruneOptions::default(), started, &|_| {});
         self.note_failure(&pruned);
-        pruned
+        // Looking whether there is anything is no pruning.
+        if pruned?.changes > 0 {
+            self.note_run(started);
+        }
+        Ok(())
+    }
+
+    fn note_run(&self, started: Instant) {
+        self.pruner.state.lock().stats.runs += 1;
+        self.counters.prune_micros.add_time(started.elapsed());
     }
 
     fn note_failure<T>(&self, pruned: &Result<T>) {
@@ -177,8 +195,6 @@ impl Core {
             state.stats.micros += micros(started.elapsed());
             state.stats.failure = outcome.as_ref().err().map(ToString::to_string);
             if outcome.is_ok() {
-                state.stats.runs += 1;
-                self.counters.prune_micros.add_time(started.elapsed());
                 state.stats.pruned_through = floor;
             }
         }

@@ -21,6 +21,7 @@ mod check;
 mod clean;
 mod copy;
 mod count;
+mod estimate;
 mod fit;
 mod goal;
 mod pace;

@@ -1,5 +1,6 @@
 //! What an operator asks for, and what it would come to.
 
+use super::estimate::{Held, written};
 use super::goal::{Balance, Goal, Shortfall, THRESHOLD_PERCENT_DEFAULT};
 use super::plan::{Move, Plan};
 use super::planner::{Occupancy, Planned, ShardShare};
@@ -67,7 +68,8 @@ pub struct Simulation {
     pub shards: Vec<ShardShare>,
     /// How many shards there are now.
     pub shards_before: usize,
-    /// Bytes that are copied, estimated.
+    /// Bytes that are written to copy them, estimated: the rows, and on shards that have slots already those parts of the index of
+    /// changes that are merged.
     pub bytes: u64,
     /// How long copying them takes at the rate that was asked for, in seconds; `None`: no rate was.
     pub seconds: Option<f64>,
@@ -97,7 +99,7 @@ impl Core {
         let Planned { moves, shards, shortfalls } = occupancy.plan(&goal)?;
         let plan = Plan { moves, shards_after, new_dirs: request.shard_dirs.clone() };
         let rate = request.rate_bytes_per_sec;
-        Ok(simulation(plan, &statistics, occupancy.shards, rate, Some(request.by), shards, shortfalls))
+        Ok(self.simulation(plan, &statistics, occupancy.shards, rate, Some(request.by), shards, shortfalls))
     }
 
     pub(crate) fn plan_reshard(&self, request: &ReshardRequest) -> Result<Simulation> {
@@ -133,7 +135,7 @@ impl Core {
         let shards = occupancy.shares_after(&moves);
         let plan = Plan { moves, shards_after: occupancy.shards, new_dirs: Vec::new() };
         let rate = request.rate_bytes_per_sec;
-        Ok(simulation(plan, &statistics, occupancy.shards, rate, None, shards, Vec::new()))
+        Ok(self.simulation(plan, &statistics, occupancy.shards, rate, None, shards, Vec::new()))
     }
 
     fn occupancy(&self, statistics: &SlotStatistics, by: Balance) -> Occupancy {
@@ -149,18 +151,22 @@ impl Core {
             loads: slots.iter().map(load).collect(),
         }
     }
-}
 
-fn simulation(
-    plan: Plan,
-    statistics: &SlotStatistics,
-    shards_before: usize,
-    rate: Option<u64>,
-    by: Option<Balance>,
-    shards: Vec<ShardShare>,
-    shortfalls: Vec<Shortfall>,
-) -> Simulation {
-    let bytes = plan.moves.iter().map(|step| statistics.slots[step.slot as usize].bytes).sum::<u64>();
-    let seconds = rate.filter(|&rate| rate > 0).map(|rate| bytes as f64 / rate as f64);
-    Simulation { plan, by, shards, shards_before, bytes, seconds, shortfalls }
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the answer")]
+    fn simulation(
+        &self,
+        plan: Plan,
+        statistics: &SlotStatistics,
+        shards_before: usize,
+        rate: Option<u64>,
+        by: Option<Balance>,
+        shards: Vec<ShardShare>,
+        shortfalls: Vec<Shortfall>,
+    ) -> Simulation {
+        let held: Vec<_> = self.shards.now().all().iter().map(|shard| Held::by(shard)).collect();
+        let versions = self.visible().saturating_sub(self.snapshots.floor());
+        let bytes = written(&plan.moves, statistics, &held, versions);
+        let seconds = rate.filter(|&rate| rate > 0).map(|rate| bytes as f64 / rate as f64);
+        Simulation { plan, by, shards, shards_before, bytes, seconds, shortfalls }
+    }
 }

@@ -21,9 +21,9 @@ function makeChart(place, lines, show) {
   tip.className = "tip";
   tip.hidden = true;
   place.prepend(drawing);
-  marks.forEach((mark, row) => { mark.style.right = "2px"; mark.style.top = `calc((100% - 20px) * ${row / 2} + ${row === 2 ? -16 : 2}px)`; });
-  from.style.cssText = "left: 0; bottom: 0";
-  until.style.cssText = "right: 0; bottom: 0";
+  marks.forEach((mark, row) => { mark.className = "mark"; mark.style.top = `calc((100% - 20px) * ${row / 2} - 8px)`; });
+  from.className = "from";
+  until.className = "until";
   let samples = [], start = 0, end = 1, top = 1;
 
   const x = time => WIDTH * (time - start) / (end - start);
@@ -53,14 +53,14 @@ function makeChart(place, lines, show) {
     const oldest = samples.length ? samples[0].time_ms : now;
     start = Math.max(now - SPAN, Math.min(oldest, now - 60e3));
     samples = samples.filter(sample => sample.time_ms >= start);
-    const values = samples.flatMap(sample => lines.map(line => line.of(sample) ?? 0));
-    top = roundUp(Math.max(...values, 1e-9) * 1.05) || 1;
-    if (!values.some(value => value > 0)) top = 1;
+    const highest = Math.max(0, ...samples.flatMap(sample => lines.map(line => line.of(sample) ?? 0)));
+    top = highest > 0 ? roundUp(highest * 1.05) : 1;
     lines.forEach((line, at) => paths[at].setAttribute("d", pieces(line.of).map(lineOf).join("")));
     area.setAttribute("d", pieces(lines[0].of).map(areaOf).join(""));
     grid.forEach((line, row) => {
       for (const [name, value] of [["x1", 0], ["x2", WIDTH], ["y1", row * HEIGHT / 2], ["y2", row * HEIGHT / 2]]) line.setAttribute(name, value);
-      marks[row].textContent = row === 2 ? "" : show(top * (2 - row) / 2);
+      // Where all is nothing there is no scale.
+      marks[row].textContent = row === 2 ? "0" : highest > 0 ? show(top * (2 - row) / 2) : "";
     });
     from.textContent = clock(start);
     until.textContent = clock(end);
@@ -69,15 +69,15 @@ function makeChart(place, lines, show) {
   }
 
   place.addEventListener("pointermove", event => {
-    const box = place.getBoundingClientRect();
+    const box = drawing.getBoundingClientRect();
     const time = start + (end - start) * (event.clientX - box.left) / box.width;
     const nearest = samples.reduce((best, sample) => Math.abs(sample.time_ms - time) < Math.abs((best?.time_ms ?? -1e15) - time) ? sample : best, null);
     if (!nearest) return;
     const at = x(nearest.time_ms);
     for (const [name, value] of [["x1", at], ["x2", at], ["y1", 0], ["y2", HEIGHT]]) cursor.setAttribute(name, value);
-    tip.textContent = clock(nearest.time_ms) + lines.map(line => `\n${line.name} ${line.of(nearest) === null ? "–" : show(line.of(nearest))}`).join("");
+    tip.textContent = clock(nearest.time_ms) + lines.map(line => `\n${line.name} ${line.of(nearest) === null ? UNKNOWN : show(line.of(nearest))}`).join("");
     tip.hidden = false;
-    tip.style.left = `min(calc(${at / WIDTH * 100}% + 8px), calc(100% - 130px))`;
+    tip.style.left = `min(${box.left - place.getBoundingClientRect().left + at / WIDTH * box.width + 8}px, calc(100% - 130px))`;
   });
   place.addEventListener("pointerleave", () => { tip.hidden = true; cursor.setAttribute("x1", -9); cursor.setAttribute("x2", -9); });
   return draw;
@@ -91,8 +91,9 @@ function drawSlots(canvas, map) {
   const owners = shardOfSlots(map), goals = map.next ? shardOfSlots(map.next) : owners;
   const slots = owners.length;
   const moving = sum(owners, (owner, slot) => owner === goals[slot] ? 0 : 1);
-  // Halves of cells need larger ones.
-  const columns = Math.min(256, 2 ** Math.ceil(Math.log2(Math.sqrt(slots * (moving ? 4 : 8)))));
+  // Halves of cells need larger ones; where there is little room, rows take the place of columns.
+  const flatness = canvas.clientWidth < 600 ? 2 : moving ? 4 : 8;
+  const columns = Math.min(256, 2 ** Math.ceil(Math.log2(Math.sqrt(slots * flatness))));
   const rows = Math.ceil(slots / columns);
   const cell = Math.max(1, Math.floor(1280 / columns));
   const gap = cell > 3 ? 1 : 0;
@@ -113,6 +114,7 @@ function drawSlots(canvas, map) {
     pen.lineTo(x, y + side);
     pen.fill();
   });
+  byId("slot").textContent = moving ? "on their way: where it is in the upper left, where it goes in the lower right" : "\u00a0";
   canvas.onpointermove = event => {
     const box = canvas.getBoundingClientRect();
     const at = Math.floor((event.clientY - box.top) / box.height * rows) * columns + Math.floor((event.clientX - box.left) / box.width * columns);
@@ -120,5 +122,5 @@ function drawSlots(canvas, map) {
     byId("slot").textContent = at < slots ? `slot ${count(at)}: shard ${owners[at]}${way}` : "\u00a0";
   };
   const onTheirWay = moving ? `, ${count(moving)} on their way` : "";
-  byId("slots-caption").textContent = `${count(slots)} over ${count(new Set(owners).size)} shards, map ${map.epoch}${onTheirWay}`;
+  byId("slots-caption").textContent = `${count(slots)} over ${count(new Set(owners).size)} shards, version ${map.epoch} of the slot map${onTheirWay}`;
 }

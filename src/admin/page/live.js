@@ -7,7 +7,8 @@ const drawLatency = makeChart(byId("latency"), [
   { className: "second", name: "p99", of: sample => sample.commit_p99_micros },
 ], micros);
 
-const perSecond = (now, then, seconds) => seconds > 0 ? Math.max(0, now - then) / seconds : 0;
+/** `null` before the second look. */
+const perSecond = (now, then, seconds) => then !== undefined && seconds > 0 ? Math.max(0, now - then) / seconds : null;
 const reads = shard => shard.reads_from_memory + shard.reads_from_row_cache + shard.reads_from_engine;
 
 function definitions(list, pairs) {
@@ -33,14 +34,14 @@ function showTiles(status, newest, end) {
   const last = status.checkpoints.newest;
   const flushed = Math.min(...status.shards.map(shard => shard.flushed_version));
   const tiles = [
-    [status.head ? count(status.head.height) : "–", "height"],
-    [newest ? rate(newest.commits_per_second) : "–", "commits/s"],
-    [newest ? micros(newest.commit_p99_micros) : "–", "commit p99"],
-    [bytes(sum(status.shards, shard => shard.file_bytes)), "on disk"],
+    [status.head ? count(status.head.height) : UNKNOWN, "height"],
+    [newest ? rate(newest.commits_per_second) : UNKNOWN, "commits/s"],
+    [newest ? micros(newest.commit_p99_micros) : UNKNOWN, "commit p99"],
+    [bytes(sum(status.shards, shard => shard.file_bytes)), "shards on disk"],
     [`${(100 * status.memory_bytes / status.memory_budget_bytes).toFixed(0)} %`, "of memory budget"],
     [count(status.version - flushed), "unflushed versions"],
     [count(status.open_snapshots), "open snapshots"],
-    [last ? ago(end - last.created_ms).replace(" ago", "") : "none", "since a checkpoint"],
+    last ? [ago(end - last.created_ms).replace(" ago", ""), "since a checkpoint"] : [UNKNOWN, "no checkpoint yet"],
   ];
   byId("tiles").replaceChildren(...tiles.map(([value, name]) => element("div", "tile", element("b", "", value), element("span", "", name))));
 }
@@ -53,23 +54,25 @@ function showPanels(status, seconds) {
   meters.push(element("p", "meter", `block cache ${bytes(status.block_cache_bytes)}`));
   byId("memory").replaceChildren(...meters);
   const log = status.log, then = before?.status;
-  const waited = then ? perSecond(status.memory_wait_micros, then.memory_wait_micros, seconds) / 1e6 : 0;
+  const waited = perSecond(status.memory_wait_micros, then?.memory_wait_micros, seconds);
+  const written = log && perSecond(log.appended_bytes, then?.log?.appended_bytes, seconds);
   definitions(byId("log"), [
     ...(log ? [
-      ["log", `${bytes(log.bytes)} in ${count(log.segments)} segment${log.segments === 1 ? "" : "s"}`],
-      ["written", `${bytes(then?.log ? perSecond(log.appended_bytes, then.log.appended_bytes, seconds) : 0)}/s`],
-      ["syncs", `${rate(then?.log ? perSecond(log.syncs, then.log.syncs, seconds) : 0)}/s`],
+      ["records", `${bytes(log.used_bytes)} in ${count(log.segments)} segment${log.segments === 1 ? "" : "s"}`],
+      ["on disk", bytes(log.bytes)],
+      ["written", written === null ? UNKNOWN : `${bytes(written)}/s`],
+      ["syncs", perSecondText(perSecond(log.syncs, then?.log?.syncs, seconds))],
     ] : [["log", "none: the store lives in memory"]]),
-    ["waiting for memory", waited > 0 ? `${digits(waited)} at a time` : "none"],
+    ["waiting for memory", waited === null ? UNKNOWN : waited > 0 ? `${digits(waited / 1e6)} at a time` : "none"],
     ["flushes", `${count(status.flush.flushes)}, ${bytes(status.flush.bytes)}`],
     ["failed flushes", count(status.flush_failures)],
   ]);
   definitions(byId("versions"), [
     ["newest", count(status.version)],
-    ["flushed on every shard", count(Math.min(...status.shards.map(shard => shard.flushed_version)))],
-    ["floor: oldest readable", count(status.floor)],
+    ["flushed", count(Math.min(...status.shards.map(shard => shard.flushed_version)))],
+    ["oldest readable", count(status.floor)],
     ["oldest snapshot", status.oldest_snapshot === null ? "none" : `${count(status.oldest_snapshot)}, held ${micros(status.snapshot_held_micros)}`],
-    ["newest block", status.head ? new Date(status.head.timestamp_ms).toLocaleString([], { hour12: false }) : "none yet"],
+    ["newest block", status.head ? date(status.head.timestamp_ms) : "none yet"],
     ["transactions", `${count(status.transactions_committed)}, ${count(status.conflicts)} conflicts`],
   ]);
 }
@@ -85,9 +88,10 @@ const HOLDS = {
 function showPruning({ prune, prune_micros }, end) {
   const progress = prune.progress, runs = prune_micros.counts.reduce((all, one) => all + one, 0);
   definitions(byId("pruning"), [
-    ["runs", `${count(prune.runs)}, ${prune.background ? "by itself" : "by hand"}`],
-    ["removed", `${count(prune.versions)} versions, ${bytes(prune.bytes)}`],
-    ["took", runs ? `${micros(prune_micros.sum / runs)} on average` : "–"],
+    ["pruned", prune.background ? "by itself" : "by hand only"],
+    ["since the start", `${count(prune.runs)} run${prune.runs === 1 ? "" : "s"}`],
+    ...(prune.versions ? [["removed", `${count(prune.versions)} versions, ${bytes(prune.bytes)}`]] : []),
+    ...(runs ? [["took", `${micros(prune_micros.sum / runs)} on average`]] : []),
     ["behind", prune.lag_blocks || prune.lag_versions ? `${count(prune.lag_blocks)} blocks, ${count(prune.lag_versions)} versions` : "no"],
     ["held back by", prune.held_back ? HOLDS[prune.held_back.by]?.(prune.held_back) ?? prune.held_back.by : "nothing"],
     ...(prune.failure ? [["failed", prune.failure, "bad"]] : []),
@@ -108,25 +112,26 @@ const PHASES = {
   cleaning: () => "cleaning up",
   removing: () => "removing shards",
 };
+const GIVEN_UP = { cleaning: "what was copied is removed", removing: "new shards are removed" };
 
 function showRebalancing({ runs, failed, slots, bytes: copied, last, barrier_micros_max: pause, under_way: now }, end) {
-  const phase = now && (PHASES[now.phase]?.(now) ?? now.phase);
+  const phase = now && ((now.aborted ? GIVEN_UP[now.phase] : undefined) ?? PHASES[now.phase]?.(now) ?? now.phase), copying = now?.phase === "copying";
   definitions(byId("rebalancing"), now ? [
-    ["now", now.aborted ? `given up, ${phase}` : phase],
+    ["now", now.aborted ? `given up: ${phase}` : phase],
     ...(now.failure ? [["stopped", now.failure, "bad"]] : []),
-    ["slots handed over", `${count(now.slots_done)} of ${count(now.slots)}`],
+    // Of one that was given up, or is at its end, none are on their way.
+    ...(now.slots ? [["slots handed over", `${count(now.slots_done)} of ${count(now.slots)}`]] : []),
     ["shards in the end", count(now.shards_after)],
-    ["copied", `${bytes(now.bytes_copied)}, ${count(now.rows_copied)} rows`],
-    ["rate", `${bytes(now.bytes_per_sec)}/s${now.bytes_per_sec_max === null ? "" : `, at most ${bytes(now.bytes_per_sec_max)}/s`}`],
-    ["longest pause", micros(now.barrier_micros_max)],
+    ...(now.rows_copied ? [["copied", `${bytes(now.bytes_copied)}, ${count(now.rows_copied)} rows`]] : []),
+    ...(copying ? [["rate", `${bytes(now.bytes_per_sec)}/s${now.bytes_per_sec_max === null ? "" : `, at most ${bytes(now.bytes_per_sec_max)}/s`}`]] : []),
+    ...(now.barrier_micros_max ? [["longest pause", micros(now.barrier_micros_max)]] : []),
   ] : [
     ["now", "none"],
-    ["runs", `${count(runs)}${failed ? `, stopped ${count(failed)} times` : ""}`],
-    ["moved", `${count(slots)} slots, ${bytes(copied)}`],
-    ["last one took", last ? micros(last.micros) : "–"],
-    ["longest pause", slots ? micros(pause) : "–"],
+    ["since the start", `${count(runs)} run${runs === 1 ? "" : "s"}${failed ? `, stopped ${count(failed)} times` : ""}`],
+    ...(slots ? [["moved", `${count(slots)} slots, ${bytes(copied)}`], ["longest pause", micros(pause)]] : []),
+    ...(last ? [["last one took", micros(last.micros)]] : []),
   ]);
-  if (!now) return byId("rebalancing-progress").replaceChildren();
+  if (!now || now.aborted || !copying && !now.failure) return byId("rebalancing-progress").replaceChildren();
   const left = now.remaining_ms === null || now.failure ? "" : `${micros(now.remaining_ms * 1e3)} left, until ${clock(end + now.remaining_ms)}`;
   const line = element("p", "", element("span", "", `${(100 * now.fraction).toFixed(0)} % copied`), element("span", "", left));
   byId("rebalancing-progress").replaceChildren(element("div", "meter", line, bar(1, [now.fraction, now.failure ? "full" : ""])));
@@ -138,12 +143,12 @@ function showCheckpoints(made, list, end) {
   byId("checkpoints-caption").textContent = list.length ? count(list.length) : "";
   definitions(byId("checkpoint"), [
     ["newest", made.newest ? ago(end - made.newest.created_ms) : "none"],
-    ["took", made.made ? micros(made.last_duration_ms * 1e3) : "–"],
+    ["took", made.made ? micros(made.last_duration_ms * 1e3) : UNKNOWN],
     ["longest commit meanwhile", micros(made.last_longest_commit_micros)],
     ...(damaged ? [["damaged", count(damaged), "bad"]] : []),
     ...(made.last_failure ? [["failed", made.last_failure, "bad"]] : []),
   ]);
-  byId("checkpoints").replaceChildren(...sound.slice(-5).reverse().map(checkpoint => {
+  byId("checkpoints").replaceChildren(...sound.slice(-3).reverse().map(checkpoint => {
     const at = checkpoint.block ? `height ${count(checkpoint.block.height)}` : `version ${count(checkpoint.version)}`;
     return element("li", "", element("b", "", checkpoint.name), element("span", "dim", `${at}, ${bytes(checkpoint.bytes)}, ${ago(end - checkpoint.created_ms)}`));
   }));
@@ -151,7 +156,10 @@ function showCheckpoints(made, list, end) {
 
 function showShards(status, seconds) {
   const names = [...document.querySelectorAll("#shards th")].map(cell => cell.textContent);
-  const load = (shard, of) => before ? perSecond(of(shard), of(before.status.shards[shard.number] ?? shard), seconds) : 0;
+  const load = (shard, of) => {
+    const then = before?.status.shards[shard.number];
+    return perSecond(of(shard), then && of(then), seconds);
+  };
   const largest = Math.max(...status.shards.map(shard => shard.file_bytes));
   const busiest = Math.max(...status.shards.map(shard => load(shard, s => s.writes)));
   const rows = status.shards.map(shard => {
@@ -164,8 +172,8 @@ function showShards(status, seconds) {
       [[bytes(shard.file_bytes), bar(largest, [shard.file_bytes, ""])]], [[rate(writes), bar(busiest, [writes, ""])]], [[rate(load(shard, reads))]],
       [[count(shard.level0_files)], shard.level0_files > 10 ? "bad" : shard.level0_files >= 8 ? "warm" : ""], [[bytes(shard.pending_compaction_bytes)]],
       [[bytes(shard.unflushed_bytes)]],
-      [[asked ? `${(100 * engine.block_cache_hits / asked).toFixed(0)} %` : "–"]],
-      [[engine ? micros(engine.write_stall_micros) : "–"], engine?.write_stall_micros > 1e6 ? "bad" : ""],
+      [[asked ? `${(100 * engine.block_cache_hits / asked).toFixed(0)} %` : UNKNOWN]],
+      [[engine ? micros(engine.write_stall_micros) : UNKNOWN], engine?.write_stall_micros > 1e6 ? "bad" : ""],
     ];
     const row = element("tr", "");
     cells.forEach(([content, className], at) => {
@@ -246,10 +254,10 @@ async function update() {
     showOperations(operations);
     drawTps(end, samples);
     drawLatency(end, samples);
-    byId("tps-now").textContent = newest ? `${rate(newest.commits_per_second)}/s` : "";
+    byId("tps-now").textContent = perSecondText(newest?.commits_per_second);
     byId("latency-now").replaceChildren(element("i", "key first"), `p50 ${micros(newest?.commit_p50_micros)}  `, element("i", "key second"), `p99 ${micros(newest?.commit_p99_micros)}`);
     byId("updated").textContent = `updated ${clock(now)}`;
-    document.title = `${newest ? rate(newest.commits_per_second) : 0} commits/s · Shingle`;
+    document.title = `${rate(newest?.commits_per_second)} commits/s · Shingle`;
     before = { at: performance.now(), status };
   } catch (error) {
     stoppedSince ??= now;

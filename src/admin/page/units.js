@@ -21,14 +21,20 @@ function bytes(value) {
   return (unit ? digits(value) : value.toFixed(0)) + " " + units[unit];
 }
 
+/** What is not known yet, because it takes two looks, is no zero. */
+const UNKNOWN = "–";
+
 function rate(value) {
+  if (value === null || value === undefined) return UNKNOWN;
   if (value >= 1e6) return digits(value / 1e6) + " M";
   if (value >= 1e4) return digits(value / 1e3) + " k";
   return value >= 10 || value === 0 ? value.toFixed(0) : value.toFixed(1);
 }
 
+const perSecondText = value => value === null || value === undefined ? UNKNOWN : `${rate(value)}/s`;
+
 function micros(value) {
-  if (value === null || value === undefined) return "–";
+  if (value === null || value === undefined) return UNKNOWN;
   if (value >= 60e6) return digits(value / 60e6) + " min";
   if (value >= 1e6) return digits(value / 1e6) + " s";
   return value >= 1e3 ? digits(value / 1e3) + " ms" : value.toFixed(0) + " µs";
@@ -39,7 +45,9 @@ const ago = milliseconds => {
   return `${Math.floor(Math.max(0, milliseconds) / value)} ${unit} ago`;
 };
 
-const clock = time => new Date(time).toLocaleTimeString([], { hour12: false });
+/** As the command tells times: the same for whoever looks, wherever. */
+const clock = time => `${new Date(time).toISOString().slice(11, 19)} UTC`;
+const date = time => `${new Date(time).toISOString().slice(0, 10)} ${clock(time)}`;
 
 /** Neighbouring shards differ in colour, however many there are. */
 const colour = shard => `hsl(${(225 + shard * 137.508) % 360} 62% ${[56, 66, 46][shard % 3]}%)`;

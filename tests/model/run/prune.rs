@@ -12,6 +12,13 @@ impl Run {
             self.kept.clear();
         }
         let retention = self.retention();
+        let newest = self.oracle.blocks.last().map(|block| block.height);
+        if retention.below_height.is_some_and(|height| newest.is_none_or(|newest| newest < height)) {
+            let refused = self.db().prune(&retention).expect_err("there is no such block");
+            assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{retention:?}");
+            self.ops += 1;
+            return;
+        }
         let (wanted, floor) = self.expected_floor(&retention);
         let options = PruneOptions { dry_run: true, compact: false };
         if self.db().rebalance_status().is_none() && self.rng.random() {
@@ -66,9 +73,7 @@ impl Run {
                 let cutoff = blocks.last()?.timestamp_ms.checked_sub(window.as_millis() as u64)?;
                 Some(oracle.newest_block_at_time(cutoff)?.version)
             }),
-            retention
-                .below_height
-                .and_then(|height| Some(blocks.iter().find(|block| block.height >= height).or(blocks.last())?.version)),
+            retention.below_height.and_then(|height| Some(blocks.iter().find(|block| block.height >= height)?.version)),
         ];
         let wanted = wanted.into_iter().flatten().max().unwrap_or(0).max(oracle.floor);
         let mut limit = blocks.last().map_or(oracle.visible, |block| block.version);

@@ -7,8 +7,11 @@ use super::workloads::{
     BlocksArgs, HistoryArgs, HotArgs, MixgraphArgs, PruneBenchArgs, ReadsArgs, RecoveryArgs, ScanBenchArgs, YcsbArgs,
 };
 use super::{BenchCheckpointArgs, BenchRebalanceArgs, NoStore};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Subcommand, ValueEnum};
 use serde::Serialize;
+use std::ffi::OsStr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -82,20 +85,21 @@ Examples:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Peer {
-    /// One RocksDB, tuned as its guide advises. It keeps no versions.
+    // Comments, not documentation: clap would spread the whole help page to show it.
+    // One RocksDB, tuned as its guide advises. It keeps no versions.
     Rocksdb,
-    /// The same with the height at the end of every key, so that it keeps versions too.
+    // The same with the height at the end of every key, so that it keeps versions too.
     RocksdbVersioned,
-    /// fjall 3, a log-structured store. It keeps no versions.
+    // fjall 3, a log-structured store. It keeps no versions.
     #[cfg(feature = "peers")]
     Fjall,
-    /// redb 4, a copy-on-write tree. It keeps no versions.
+    // redb 4, a copy-on-write tree. It keeps no versions.
     #[cfg(feature = "peers")]
     Redb,
-    /// LMDB, a memory-mapped copy-on-write tree. It keeps no versions.
+    // LMDB, a memory-mapped copy-on-write tree. It keeps no versions.
     #[cfg(feature = "peers")]
     Lmdb,
-    /// SurrealKV 1, a log-structured store that keeps versions.
+    // SurrealKV 1, a log-structured store that keeps versions.
     #[cfg(feature = "peers")]
     Surrealkv,
 }
@@ -116,6 +120,37 @@ impl Peer {
     /// As it is called on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Names of [`Peer`]s, those of a build without the feature `peers` left out.
+const MORE_PEERS: [&str; 4] = ["fjall", "redb", "lmdb", "surrealkv"];
+
+/// Reads the name of a [`Peer`], and says of one that this build does not know which build does.
+#[derive(Clone)]
+struct PeerParser;
+
+impl TypedValueParser for PeerParser {
+    type Value = Peer;
+
+    fn parse_ref(&self, command: &clap::Command, arg: Option<&Arg>, given: &OsStr) -> Result<Peer, clap::Error> {
+        EnumValueParser::<Peer>::new().parse_ref(command, arg, given).map_err(|unknown| {
+            match given.to_str().filter(|name| MORE_PEERS.contains(name)) {
+                None => unknown,
+                Some(name) => clap::Error::raw(
+                    ErrorKind::InvalidValue,
+                    format!(
+                        "{name} is measured by a build with the feature `peers`: \
+                         cargo build --release --workspace --features peers --bin shingle\n"
+                    ),
+                )
+                .with_cmd(command),
+            }
+        })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Peer::value_variants().iter().filter_map(Peer::to_possible_value)))
     }
 }
 
@@ -140,10 +175,10 @@ pub(crate) struct Asked<W: Args> {
 #[derive(Args, Clone, Debug, Serialize)]
 #[command(next_help_heading = "Stores and keys")]
 pub(crate) struct BenchOptions {
-    /// Measure this store too, in turns with Shingle, on the same keys, with the same memory, cache and durability.
-    ///
-    /// Several are separated by commas; how each is configured is printed with the results. A build with the feature `peers` knows more.
-    #[arg(long, value_enum, value_name = "STORE", value_delimiter = ',')]
+    /// Measure this store too, in turns with Shingle, on the same keys, with the same memory, cache and durability; several are
+    /// separated by commas. rocksdb is one instance, tuned as its guide advises, and keeps no versions; rocksdb-versioned has the
+    /// height at the end of every key. A build with the feature `peers` knows fjall, redb, lmdb and surrealkv, too.
+    #[arg(long, value_parser = PeerParser, value_name = "STORE", value_delimiter = ',')]
     pub(crate) against: Vec<Peer>,
 
     /// Rounds of each store, in turns; the median counts.
@@ -166,7 +201,7 @@ pub(crate) struct BenchOptions {
     #[arg(long, default_value = "8", value_name = "N", value_delimiter = ',', allow_negative_numbers = true, value_parser = number("a number of shards", 1..=1024))]
     pub(crate) shards: Vec<u64>,
 
-    /// When a write counts as done, in each store.
+    /// When a write counts as done, in each store: once it is on disk, or once it is in the system's page cache.
     #[arg(long, value_enum, default_value_t = DurabilityArg::Sync)]
     pub(crate) durability: DurabilityArg,
 

@@ -35,7 +35,7 @@ pub(crate) struct BenchRebalanceArgs {
     #[arg(long, default_value_t = 10, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number("seconds", 1..=86_400))]
     pub(crate) seconds: u64,
 
-    /// Copy at most so many bytes in a second. [default: as many as the disks take]
+    /// Copy at most so many bytes in a second [default: as many as the disks take]
     #[arg(long, value_name = "BYTES", allow_negative_numbers = true, value_parser = rate)]
     pub(crate) copy_rate: Option<u64>,
 

@@ -119,11 +119,11 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) to: PathBuf,
 
-    /// A directory for its shards, on a disk of its own for instance; several take turns. [default: in its own]
+    /// A directory for its shards, on a disk of its own for instance; several take turns [default: in its own]
     #[arg(long = "shard-dir", value_name = "DIR")]
     pub(crate) shard_dirs: Vec<PathBuf>,
 
-    /// A directory for its commit log. [default: in its own]
+    /// A directory for its commit log [default: in its own]
     #[arg(long, value_name = "DIR")]
     pub(crate) log_dir: Option<PathBuf>,
 
@@ -169,7 +169,7 @@ pub(crate) struct ExportArgs {
     #[arg(value_name = "PLACE")]
     pub(crate) place: String,
 
-    /// Its name there. [default: the same]
+    /// Its name there [default: the same]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 

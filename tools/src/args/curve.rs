@@ -9,13 +9,14 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Dimension {
-    /// Shards of Shingle's store: 1 to 32.
+    // Comments, not documentation: clap would spread the whole help page to show it.
+    // Shards of Shingle's store: 1 to 32.
     Shards,
-    /// Keys: 1 million to 50 million.
+    // Keys: 1 million to 50 million.
     Keys,
-    /// Bytes of a value: 32 to 65 536.
+    // Bytes of a value: 32 to 65 536.
     Values,
-    /// Versions of every key: 1 to 100.
+    // Versions of every key: 1 to 100.
     History,
 }
 
@@ -26,7 +27,8 @@ Examples:
   shingle bench curve keys --points 1000000,10000000,50000000
   shingle bench curve history --against rocksdb-versioned --csv history.csv")]
 pub(crate) struct CurveArgs {
-    /// What changes from point to point. Shards, keys and values measure blocks and reads; history measures gets at random heights.
+    /// What changes from point to point: shards (1 to 32), keys (1 to 50 million) and bytes of values (32 to 65 536) measure blocks
+    /// and reads; history, the versions of every key (1 to 100), measures gets at random heights.
     #[arg(value_enum)]
     pub(crate) dimension: Dimension,
 

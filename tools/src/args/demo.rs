@@ -29,7 +29,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value_t = 2_000, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of transfers", 1..=1_000_000))]
     pub(crate) transfers: u64,
 
-    /// Shards of a new store. [default: 8]
+    /// Shards of a new store [default: 8]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of shards", 1..=1024))]
     pub(crate) shards: Option<u64>,
 

@@ -11,9 +11,10 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum DurabilityArg {
-    /// Once it is on disk.
+    // Comments, not documentation: clap would spread the whole help page to show it.
+    // Once it is on disk.
     Sync,
-    /// Once it is in the system's page cache.
+    // Once it is in the system's page cache.
     Buffered,
 }
 
@@ -54,7 +55,6 @@ pub(crate) struct PaceArgs {
     pub(crate) seconds: u64,
 
     /// Ask at this rate, over all threads, whether or not the store keeps up; latency counts from when each request was due.
-    ///
     /// Without it, each thread asks again once it has its answer, and a store that stalls is asked less while it does.
     #[arg(long, value_name = "N/s", value_parser = parse_rate)]
     pub(crate) rate: Option<f64>,

@@ -39,7 +39,9 @@ pub(crate) use workloads::{
     ScanBenchArgs, YcsbArgs, YcsbWorkload,
 };
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
@@ -63,13 +65,39 @@ pub(crate) struct Cli {
     #[arg(long, global = true, display_order = 900)]
     pub(crate) json: bool,
 
-    /// Directory of the store. [default: ./data]
+    /// Directory of the store [default: ./data]
     // Every verb on a store declares it again, with its default, and finds there what is given here.
     #[arg(long, short, global = true, value_name = "DIR")]
     dir: Option<PathBuf>,
 
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What says which store, too, and is not given together with `--dir`.
+const INSTEAD_OF_DIR: [(&str, &str); 2] = [("url", "'--url <URL>'"), ("store", "'[DIR]'")];
+
+impl Cli {
+    /// Reads the command line. One that is wrong is told, and the process ends.
+    pub(crate) fn read() -> Self {
+        let mut command = Cli::command();
+        let matches = command.get_matches_mut();
+        {
+            let (mut verb, mut given) = (&mut command, &matches);
+            while let Some((name, below)) = given.subcommand() {
+                verb = verb.find_subcommand_mut(name).expect("it was just matched");
+                given = below;
+            }
+            let typed =
+                |id| given.try_contains_id(id).is_ok() && given.value_source(id) == Some(ValueSource::CommandLine);
+            // Between a verb and what stands before it, clap sees no conflict.
+            if let Some((_, other)) = INSTEAD_OF_DIR.into_iter().find(|(id, _)| typed("dir") && typed(id)) {
+                let said = format!("the argument '--dir <DIR>' cannot be used with {other}");
+                verb.error(ErrorKind::ArgumentConflict, said).exit();
+            }
+        }
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
 }
 
 #[derive(Debug, Subcommand)]

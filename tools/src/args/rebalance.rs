@@ -79,7 +79,7 @@ pub(crate) struct AbortArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ResumeArgs {
-    /// Copy at most so many bytes in a second. [default: as many as the disks take]
+    /// Copy at most so many bytes in a second [default: as many as the disks take]
     #[arg(long, value_name = "BYTES", allow_negative_numbers = true, value_parser = rate)]
     pub(crate) rate: Option<u64>,
 
@@ -96,11 +96,11 @@ pub(crate) struct ResumeArgs {
 /// What is to be reached.
 #[derive(Args, Debug)]
 pub(crate) struct WantedArgs {
-    /// How many shards there are to be. [default: as many as there are]
+    /// How many shards there are to be [default: as many as there are]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of shards", 1..=1024))]
     pub(crate) to_shards: Option<u64>,
 
-    /// What is to be even over the shards.
+    /// What is to be even over the shards: the number of slots, bytes of keys and values, or heat, which is reads and writes, the recent ones above all.
     #[arg(long, value_enum, default_value_t = By::Slots, value_name = "WHAT")]
     pub(crate) by: By,
 
@@ -112,7 +112,7 @@ pub(crate) struct WantedArgs {
     #[arg(long = "weight", value_name = "SHARD=SHARE", value_parser = weight)]
     pub(crate) weights: Vec<(usize, f64)>,
 
-    /// A directory for new shards, on a disk of its own for instance; several take turns. [default: in the store's]
+    /// A directory for new shards, on a disk of its own for instance; several take turns [default: in the store's]
     #[arg(long = "shard-dir", value_name = "DIR")]
     pub(crate) shard_dirs: Vec<PathBuf>,
 
@@ -124,7 +124,7 @@ pub(crate) struct WantedArgs {
 /// How slots are moved.
 #[derive(Args, Debug)]
 pub(crate) struct MovingArgs {
-    /// Copy at most so many bytes in a second. [default: as many as the disks take]
+    /// Copy at most so many bytes in a second [default: as many as the disks take]
     #[arg(long, value_name = "BYTES", allow_negative_numbers = true, value_parser = rate)]
     pub(crate) rate: Option<u64>,
 
@@ -135,11 +135,12 @@ pub(crate) struct MovingArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
-    /// The number of slots.
+    // Comments, not documentation: clap would spread the whole help page to show it.
+    // The number of slots.
     Slots,
-    /// Bytes of keys and values.
+    // Bytes of keys and values.
     Bytes,
-    /// Reads and writes, the recent ones above all.
+    // Reads and writes, the recent ones above all.
     Heat,
 }
 
@@ -218,11 +219,11 @@ Examples:
   shingle slots --json | jq '.slots | max_by(.reads + .writes)'
   shingle slots --url http://127.0.0.1:9464")]
 pub(crate) struct SlotsArgs {
-    /// What the map shows.
+    /// What the map shows; heat is reads and writes, the recent ones above all.
     #[arg(long, value_enum, default_value_t = SlotFigure::Heat, value_name = "WHAT")]
     pub(crate) by: SlotFigure,
 
-    /// Draw with plain characters. [default: where the output is no terminal, or its locale is not UTF-8]
+    /// Draw with plain characters [default: where the output is no terminal, or its locale is not UTF-8]
     #[arg(long)]
     pub(crate) ascii: bool,
 
@@ -242,15 +243,16 @@ pub(crate) struct SlotsArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SlotFigure {
-    /// Reads and writes, the recent ones above all.
+    // Comments, not documentation: clap would spread the whole help page to show it.
+    // Reads and writes, the recent ones above all.
     Heat,
-    /// Point reads.
+    // Point reads.
     Reads,
-    /// Writes.
+    // Writes.
     Writes,
-    /// Bytes of keys and values.
+    // Bytes of keys and values.
     Bytes,
-    /// Keys.
+    // Keys, or rows until they are measured.
     Keys,
 }
 

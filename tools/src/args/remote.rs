@@ -58,9 +58,6 @@ Examples:
 
 It serves until it is asked to end, by Ctrl-C or SIGTERM, and closes the store.")]
 pub(crate) struct ServeArgs {
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-
     /// Address to listen on. Port 0 takes any that is free.
     #[arg(long, default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
@@ -69,7 +66,7 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     pub(crate) beyond_loopback: bool,
 
-    /// Take actions, such as flush, from those who know the token in this file. [default: none are taken]
+    /// Take actions, such as flush, from those who know the token in this file [default: none are taken]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
 
@@ -80,4 +77,7 @@ pub(crate) struct ServeArgs {
     /// How many blocks a second, at the most.
     #[arg(long, default_value_t = 10, requires = "demo", value_name = "N", allow_negative_numbers = true, value_parser = number("blocks a second", 1..=100_000))]
     pub(crate) blocks_per_second: u64,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }

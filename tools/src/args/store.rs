@@ -69,7 +69,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, default_value_t = 8, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of shards", 1..=1024))]
     pub(crate) shards: u64,
 
-    /// Flush each store after every so many blocks, so that reads and rollbacks go to the disk too. [default: at closing]
+    /// Flush each store after every so many blocks, so that reads and rollbacks go to the disk too [default: at closing]
     #[arg(long, value_name = "BLOCKS", allow_negative_numbers = true, value_parser = number("a number of blocks", 1..=u64::MAX))]
     pub(crate) flush_every: Option<u64>,
 
@@ -77,11 +77,11 @@ pub(crate) struct ReplayArgs {
     #[arg(long)]
     pub(crate) rebalance: bool,
 
-    /// Chains at a time. [default: one for each core]
+    /// Chains at a time [default: one for each core]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of threads", 1..=1024))]
     pub(crate) threads: Option<u64>,
 
-    /// Make the stores in this directory, new or empty, and leave them there. [default: temporary ones]
+    /// Make the stores in this directory, new or empty, and leave them there [default: temporary ones]
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
 }
@@ -108,7 +108,7 @@ Examples:
 
 Exits with 1 if there is no such key, height or version.")]
 pub(crate) struct GetArgs {
-    /// The key: text, 0x hexadecimal or base64:
+    /// The key: text, or bytes as 0x and hexadecimal digits, or as base64: and its digits.
     #[arg(allow_negative_numbers = true)]
     pub(crate) key: Bytes,
 
@@ -138,11 +138,11 @@ Examples:
 
 What begins with a dash and is no number comes after --, as in the last one.")]
 pub(crate) struct PutArgs {
-    /// The key: text, 0x hexadecimal or base64:
+    /// The key: text, or bytes as 0x and hexadecimal digits, or as base64: and its digits.
     #[arg(allow_negative_numbers = true)]
     pub(crate) key: Bytes,
 
-    /// The value: text, 0x hexadecimal, base64:, or - to read its bytes from standard input.
+    /// The value: text or bytes as for the key, or - to read bytes from standard input.
     #[arg(allow_negative_numbers = true)]
     pub(crate) value: Value,
 
@@ -157,7 +157,7 @@ pub(crate) struct PutArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  shingle delete alice")]
 pub(crate) struct DeleteArgs {
-    /// The key: text, 0x hexadecimal or base64:
+    /// The key: text, or bytes as 0x and hexadecimal digits, or as base64: and its digits.
     #[arg(allow_negative_numbers = true)]
     pub(crate) key: Bytes,
 
@@ -267,7 +267,7 @@ pub(crate) struct PruneArgs {
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) compact: bool,
 
-    /// Keep so many of the newest blocks for rollbacks, instead of what the configuration says.
+    /// Keep so many of the newest blocks for rollbacks, instead of what the configuration says; a node's own holds for --url.
     #[arg(long, value_name = "BLOCKS", conflicts_with = "url", allow_negative_numbers = true, value_parser = number("a number of blocks", 0..=1_000_000_000))]
     pub(crate) reorg_window: Option<u64>,
 

@@ -2,6 +2,7 @@
 
 use super::load::{ClientsArgs, ReadersArgs, parse_rate};
 use super::number::{number, size};
+use clap::builder::UnknownArgumentValueParser;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -14,6 +15,11 @@ pub(crate) struct BlocksArgs {
     /// Blocks of one round.
     #[arg(long, default_value_t = 300, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of blocks", 1..=u64::MAX))]
     pub(crate) blocks: u64,
+
+    /// What other workloads have.
+    #[arg(long = "seconds", hide = true, value_parser = UnknownArgumentValueParser::suggest_arg("--blocks"))]
+    #[serde(skip)]
+    pub(crate) _seconds: Option<String>,
 
     /// Updates in one block.
     #[arg(long, default_value_t = 10_000, value_name = "N", allow_negative_numbers = true, value_parser = number("a number of updates", 1..=1_000_000))]
@@ -132,7 +138,7 @@ pub(crate) enum YcsbWorkload {
         .help("Bytes of the longest value; the mean is some 35, whatever this is")),
     after_help = "Example:\n  shingle bench mixgraph --against rocksdb --threads 4")]
 pub(crate) struct MixgraphArgs {
-    /// How keys of one key range are chosen.
+    /// How keys of one key range are chosen: by a power law, db_bench's "prefix dist", or evenly, its "prefix random".
     #[arg(long, value_enum, default_value_t = KeyDistribution::Power)]
     pub(crate) key_distribution: KeyDistribution,
 
@@ -145,9 +151,10 @@ pub(crate) struct MixgraphArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum KeyDistribution {
-    /// By a power law: db_bench's "prefix dist".
+    // Comments, not documentation: clap would spread the whole help page to show it.
+    // By a power law: db_bench's "prefix dist".
     Power,
-    /// Evenly: db_bench's "prefix random".
+    // Evenly: db_bench's "prefix random".
     Uniform,
 }
 

@@ -116,7 +116,7 @@ fn point(args: &CurveArgs, value: u64) -> Point {
     let workloads = match args.dimension {
         Dimension::Shards | Dimension::Keys | Dimension::Values => {
             let updates = KeySpace::new(&options).keys_per_block();
-            let blocks = BlocksArgs { blocks: args.blocks, updates, rate: None };
+            let blocks = BlocksArgs { blocks: args.blocks, updates, rate: None, _seconds: None };
             let readers = ReadersArgs { threads: THREADS, pace };
             let reads = ReadsArgs { old_threads: 1, overwrites: OVERWRITES, readers };
             vec![

@@ -122,7 +122,7 @@ fn list(args: &ListArgs, out: &mut Output) -> anyhow::Result<()> {
             verdict.to_owned(),
         ]
     });
-    out.table(&["name", "version", "height", "made", "files", "how"], rows)
+    out.table(&["name", "version", "height", "made", "size", "how"], rows)
 }
 
 fn verify(args: &NamedArgs, out: &mut Output) -> anyhow::Result<()> {

@@ -62,7 +62,7 @@ fn print_page(pruned: &Pruned, out: &mut Output) -> anyhow::Result<()> {
     ];
     if !pruned.dry_run {
         properties.push(("live data", bytes(pruned.before.logical_bytes, pruned.after.logical_bytes)));
-        properties.push(("files", bytes(pruned.before.physical_bytes, pruned.after.physical_bytes)));
+        properties.push(("on disk", bytes(pruned.before.physical_bytes, pruned.after.physical_bytes)));
     }
     properties.push(("took", units::duration(Duration::from_micros(pruned.micros))));
     out.properties(&properties)?;

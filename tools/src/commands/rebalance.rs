@@ -97,7 +97,7 @@ fn carry_out(db: Database, simulation: &Simulation, moving: &MovingArgs, out: &m
     Interrupt::ends_saying(INTERRUPTED)?;
     let outcome = with_bar(|tell| db.carry_out(simulation, finished(moving.rate), tell))?;
     db.close()?;
-    report(&outcome, out)
+    report(&outcome, Committing::Nobody, out)
 }
 
 fn carry_out_on(
@@ -111,7 +111,7 @@ fn carry_out_on(
     if moving.simulate {
         return print_simulation(&node.post(&format!("/{action}/plan"), request, token)?, out);
     }
-    report(&act_with_bar(node, action, request, token, Others::Refused)?, out)
+    report(&act_with_bar(node, action, request, token, Others::Refused)?, Committing::Others, out)
 }
 
 fn print_simulation(simulation: &Simulation, out: &mut Output) -> anyhow::Result<()> {
@@ -122,7 +122,15 @@ fn finished(bytes_per_sec: Option<u64>) -> RebalanceOptions {
     RebalanceOptions { bytes_per_sec, wait: RebalanceWait::Finished }
 }
 
-fn report(outcome: &RebalanceOutcome, out: &mut Output) -> anyhow::Result<()> {
+/// Who may have committed meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Committing {
+    /// This process had the store to itself.
+    Nobody,
+    Others,
+}
+
+fn report(outcome: &RebalanceOutcome, committing: Committing, out: &mut Output) -> anyhow::Result<()> {
     if out.json {
         return out.document(outcome);
     }
@@ -130,13 +138,17 @@ fn report(outcome: &RebalanceOutcome, out: &mut Output) -> anyhow::Result<()> {
     if done.slots == 0 {
         out.line("no slot was moved")?;
     } else {
+        let pause = units::duration(Duration::from_micros(done.barrier_micros_max));
         out.line(format_args!(
-            "{} moved, {} and {} copied in {}; no commit waited longer than {} for it",
+            "{} moved, {} and {} copied in {}{}",
             units::counted(done.slots, "slot"),
             units::counted(done.rows, "row"),
             units::bytes(done.bytes),
             units::duration(Duration::from_micros(done.micros)),
-            units::duration(Duration::from_micros(done.barrier_micros_max)),
+            match committing {
+                Committing::Nobody => String::new(),
+                Committing::Others => format!("; no commit waited longer than {pause} for it"),
+            },
         ))?;
     }
     out.line(format_args!("the store has {}", units::counted(done.shards as u64, "shard")))?;
@@ -158,34 +170,45 @@ fn status(args: &RebalanceStatusArgs, out: &mut Output) -> anyhow::Result<()> {
         return out.document(&status);
     }
     let Some(status) = status else { return out.line("no rebalancing is under way") };
-    let rate = match status.bytes_per_sec_max {
-        Some(most) => format!("{}/s (at most {}/s)", units::bytes(status.bytes_per_sec), units::bytes(most)),
-        None => format!("{}/s", units::bytes(status.bytes_per_sec)),
-    };
-    let mut properties = vec![("state", doing(&status))];
-    // Of one that was given up, or is at its end, none are on their way.
-    if status.slots > 0 {
-        properties.push(("slots", format!("{} of {}", units::count(status.slots_done), units::count(status.slots))));
-    }
-    properties.extend([
-        ("shards in the end", status.shards_after.to_string()),
-        ("progress", format!("{:.0} %", 100.0 * status.fraction)),
-        ("copied", format!("{} in {}", units::bytes(status.bytes_copied), units::counted(status.rows_copied, "row"))),
-        ("rate", rate),
-    ]);
-    if status.phase == RebalancePhase::Copying {
-        let left = status.remaining_ms.map_or("unknown".to_owned(), |ms| units::duration(Duration::from_millis(ms)));
-        properties.push(("time left", left));
-    }
-    properties.extend([
-        ("longest pause", units::duration(Duration::from_micros(status.barrier_micros_max))),
-        ("readers of the old map", units::count(status.older_readers)),
-    ]);
-    out.properties(&properties)?;
+    out.properties(&properties(&status))?;
     match &status.failure {
         Some(failure) => out.line(format_args!("stopped: {failure}; resume it, or abort it")),
         None => Ok(()),
     }
+}
+
+/// Each phase has its own: of what is done or given up, only what came of it.
+fn properties(status: &RebalanceStatus) -> Vec<(&'static str, String)> {
+    let mut properties = vec![("state", doing(status))];
+    // Of one that was given up, or is at its end, none are on their way.
+    if status.slots > 0 {
+        properties.push(("slots", format!("{} of {}", units::count(status.slots_done), units::count(status.slots))));
+    }
+    properties.push(("shards in the end", status.shards_after.to_string()));
+    let copied = || format!("{} in {}", units::bytes(status.bytes_copied), units::counted(status.rows_copied, "row"));
+    match status.phase {
+        RebalancePhase::Copying => {
+            let (rate, left) = (units::bytes(status.bytes_per_sec), status.remaining_ms.map(Duration::from_millis));
+            let most = status.bytes_per_sec_max.map(|most| format!(" (at most {}/s)", units::bytes(most)));
+            properties.extend([
+                ("progress", format!("{:.0} %", 100.0 * status.fraction)),
+                ("copied", copied()),
+                ("rate", format!("{rate}/s{}", most.unwrap_or_default())),
+                ("time left", left.map_or("unknown".to_owned(), units::duration)),
+            ]);
+        }
+        RebalancePhase::WaitingForReaders => {
+            properties.push(("readers of the old map", units::count(status.older_readers)));
+        }
+        RebalancePhase::HandingOver | RebalancePhase::Cleaning | RebalancePhase::Removing => {}
+    }
+    if status.phase != RebalancePhase::Copying && status.rows_copied > 0 {
+        properties.push(("copied", copied()));
+    }
+    if status.barrier_micros_max > 0 {
+        properties.push(("longest pause", units::duration(Duration::from_micros(status.barrier_micros_max))));
+    }
+    properties
 }
 
 fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
@@ -194,7 +217,8 @@ fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
         // Whom somebody else has resumed, and waits for, goes at this rate as well.
         let set_rate = || node.act("rebalance/rate", &request, &args.token).map(|_: Value| ());
         let others = Others::Joined(&set_rate);
-        return report(&act_with_bar(&node, "rebalance/resume", &request, &args.token, others)?, out);
+        let outcome = act_with_bar(&node, "rebalance/resume", &request, &args.token, others)?;
+        return report(&outcome, Committing::Others, out);
     }
     let db = args.store.open()?;
     Interrupt::ends_saying(INTERRUPTED)?;
@@ -213,7 +237,7 @@ fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
         )),
         done => {
             let done = done.unwrap_or(Rebalanced { shards, ..Rebalanced::default() });
-            report(&RebalanceOutcome { done, shortfalls: Vec::new() }, out)
+            report(&RebalanceOutcome { done, shortfalls: Vec::new() }, Committing::Nobody, out)
         }
     }
 }
@@ -271,7 +295,7 @@ fn show(bar: &ProgressBar, status: &RebalanceStatus) {
     bar.set_position((status.fraction * STEPS as f64) as u64);
     let left = status
         .remaining_ms
-        .map(|ms| format!(", {} left", units::duration(Duration::from_millis(ms))))
+        .map(|ms| format!(", {} left", units::whole_seconds(Duration::from_millis(ms))))
         .unwrap_or_default();
     bar.set_message(match status.phase {
         RebalancePhase::Copying if status.waits_for_compaction => {
@@ -289,22 +313,16 @@ fn show(bar: &ProgressBar, status: &RebalanceStatus) {
 
 /// In a few words.
 pub(super) fn doing(status: &RebalanceStatus) -> String {
-    let phase = phase(status.phase);
-    if status.aborted {
-        format!("given up, {phase}")
-    } else if status.waits_for_compaction {
-        format!("{phase}, waiting for compaction")
-    } else {
-        phase.to_owned()
-    }
-}
-
-fn phase(phase: RebalancePhase) -> &'static str {
-    match phase {
-        RebalancePhase::Copying => "copying",
-        RebalancePhase::HandingOver => "handing over",
-        RebalancePhase::WaitingForReaders => "waiting for snapshots of the old map",
-        RebalancePhase::Cleaning => "cleaning",
-        RebalancePhase::Removing => "removing shards that are not used",
-    }
+    let phase = match (status.aborted, status.phase) {
+        (true, RebalancePhase::Copying | RebalancePhase::HandingOver) => "given up",
+        (true, RebalancePhase::WaitingForReaders) => "given up, waiting for snapshots of the old map",
+        (true, RebalancePhase::Cleaning) => "given up: what was copied is removed",
+        (true, RebalancePhase::Removing) => "given up: new shards are removed",
+        (false, RebalancePhase::Copying) => "copying",
+        (false, RebalancePhase::HandingOver) => "handing over",
+        (false, RebalancePhase::WaitingForReaders) => "waiting for snapshots of the old map",
+        (false, RebalancePhase::Cleaning) => "cleaning: what was moved is removed from where it was",
+        (false, RebalancePhase::Removing) => "removing shards that are not used",
+    };
+    if status.waits_for_compaction { format!("{phase}, waiting for compaction") } else { phase.to_owned() }
 }

@@ -49,11 +49,18 @@ pub(super) fn measure_on(node: &Node, asked: bool, token: &TokenArgs) -> anyhow:
     Ok(())
 }
 
+/// What stands in the figure of keys: before they are measured, the rows that hold them.
+pub(super) fn keys_or_rows(measured_at: Option<u64>) -> &'static str {
+    if measured_at.is_some() { "keys" } else { "rows, estimated" }
+}
+
 /// How far the figures can be trusted, in a line under them.
 pub(super) fn provenance(measured_at: Option<u64>, half_life_secs: u64) -> String {
     let keys = match measured_at {
         Some(version) => format!("keys were counted at version {version}, bytes are shared out by what was written"),
-        None => "keys and bytes are estimated (--measure counts them)".to_owned(),
+        None => {
+            "rows, of which a key has one for each version, and bytes are estimated (--measure counts keys)".to_owned()
+        }
     };
     format!("reads and writes halve in weight every {} min; {keys}", half_life_secs / 60)
 }
@@ -84,7 +91,8 @@ fn print(statistics: &ShardStatistics, out: &mut Output) -> anyhow::Result<()> {
     }
     let files = statistics.shards.iter().map(|shard| shard.file_bytes).sum();
     let rows = statistics.shards.iter().map(|shard| row(shard.load.number.to_string(), &shard.load, shard.file_bytes));
-    let header = ["shard", "slots", "keys", "bytes", "files", "reads", "writes", "heat"];
+    let header =
+        ["shard", "slots", keys_or_rows(statistics.measured_at), "bytes", "on disk", "reads", "writes", "heat"];
     out.table(&header, rows.chain([row("all".to_owned(), &total, files)]))?;
     out.line(format_args!("\n{}", provenance(statistics.measured_at, statistics.half_life_secs)))
 }

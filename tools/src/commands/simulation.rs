@@ -18,7 +18,7 @@ pub(super) fn print(simulation: &Simulation, out: &mut Output) -> anyhow::Result
     let row = |share: &ShardShare| {
         let off = match share.share {
             share if share <= 0.0 => "-".to_owned(),
-            of => format!("{:+.1} %", 100.0 * (share.load_after as f64 / of - 1.0)),
+            of => percent(share.load_after as f64 / of - 1.0),
         };
         vec![
             share.shard.to_string(),
@@ -40,6 +40,12 @@ pub(super) fn print(simulation: &Simulation, out: &mut Output) -> anyhow::Result
         print_moves(simulation, out)?;
     }
     print_shortfalls(&simulation.shortfalls, out)
+}
+
+/// `+2.4 %`; what rounds to nothing has no sign.
+fn percent(part: f64) -> String {
+    let shown = format!("{:+.1} %", 100.0 * part);
+    if ["+0.0 %", "-0.0 %"].contains(&shown.as_str()) { "0.0 %".to_owned() } else { shown }
 }
 
 pub(super) fn print_shortfalls(shortfalls: &[Shortfall], out: &mut Output) -> anyhow::Result<()> {
@@ -69,4 +75,15 @@ fn print_moves(simulation: &Simulation, out: &mut Output) -> anyhow::Result<()> 
     let more = ways.len().saturating_sub(WAYS_SHOWN);
     let more = if more == 0 { String::new() } else { format!(", and {more} more ways") };
     out.line(format_args!("slots from shard to shard  {}{more}", shown.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn nothing_has_no_sign() {
+        let shown = [0.024, -0.024, 0.0, -0.0, 0.0004, -0.0004, -0.0006].map(percent);
+        assert_eq!(shown, ["+2.4 %", "-2.4 %", "0.0 %", "0.0 %", "0.0 %", "0.0 %", "-0.1 %"]);
+    }
 }

@@ -1,6 +1,6 @@
 //! `shingle slots`: a map of what each slot carries.
 
-use super::shards::{measure, measure_on, provenance};
+use super::shards::{keys_or_rows, measure, measure_on, provenance};
 use crate::args::{SlotFigure, SlotsArgs};
 use crate::output::Output;
 use crate::units;
@@ -93,13 +93,15 @@ impl SlotFigure {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// The sum over all slots, as a phrase.
+    fn sum(self, total: u64, measured_at: Option<u64>) -> String {
+        let counted = |what| format!("{} {what}", units::count(total));
         match self {
-            SlotFigure::Heat => "reads and writes",
-            SlotFigure::Reads => "reads",
-            SlotFigure::Writes => "writes",
-            SlotFigure::Bytes => "bytes",
-            SlotFigure::Keys => "keys",
+            SlotFigure::Heat => counted("reads and writes"),
+            SlotFigure::Reads => counted("reads"),
+            SlotFigure::Writes => counted("writes"),
+            SlotFigure::Bytes => units::bytes(total),
+            SlotFigure::Keys => counted(keys_or_rows(measured_at)),
         }
     }
 
@@ -134,10 +136,9 @@ fn print_page(by: SlotFigure, statistics: &SlotStatistics, palette: Palette, out
     let mean = total as f64 / slots.len().max(1) as f64;
     let per_cell = slots.len().div_ceil(COLUMNS * ROWS_MAX);
     out.line(format_args!(
-        "{} of {}, by {}{}\n",
-        by.text(total as f64),
+        "{} with {}{}\n",
         units::counted(slots.len() as u64, "slot"),
-        by.name(),
+        by.sum(total, statistics.measured_at),
         if per_cell > 1 { format!("; a cell is the mean of {per_cell} slots") } else { String::new() }
     ))?;
     let digits = slots.len().to_string().len();
@@ -155,13 +156,13 @@ fn print_page(by: SlotFigure, statistics: &SlotStatistics, palette: Palette, out
         let legend: Vec<_> =
             (0..9).map(|level| format!("{} {}", palette.draw([level].into_iter()), limit(level))).collect();
         out.line(format_args!("\n{}", legend.join("   ")))?;
-        print_heaviest(by, slots, mean, out)?;
+        print_heaviest(by, statistics, mean, out)?;
     }
     out.line(format_args!("\n{}", provenance(statistics.measured_at, statistics.half_life_secs)))
 }
 
-fn print_heaviest(by: SlotFigure, slots: &[SlotStats], mean: f64, out: &mut Output) -> anyhow::Result<()> {
-    let mut heaviest: Vec<_> = slots.iter().collect();
+fn print_heaviest(by: SlotFigure, statistics: &SlotStatistics, mean: f64, out: &mut Output) -> anyhow::Result<()> {
+    let mut heaviest: Vec<_> = statistics.slots.iter().collect();
     heaviest.sort_by(|a, b| by.of(b).cmp(&by.of(a)).then(a.slot.cmp(&b.slot)));
     let rows = heaviest.into_iter().take(NAMED).map(|slot| {
         vec![
@@ -175,7 +176,8 @@ fn print_heaviest(by: SlotFigure, slots: &[SlotStats], mean: f64, out: &mut Outp
         ]
     });
     out.line("")?;
-    out.table(&["slot", "shard", "keys", "bytes", "reads", "writes", "of the mean"], rows)
+    let keys = keys_or_rows(statistics.measured_at);
+    out.table(&["slot", "shard", keys, "bytes", "reads", "writes", "of the mean"], rows)
 }
 
 #[cfg(test)]

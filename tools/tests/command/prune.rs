@@ -43,13 +43,26 @@ fn the_window_for_rollbacks_stays() {
     let place = chain();
     let said = place.ok(&["prune", "--keep-blocks", "1"]);
     assert!(said.contains("reorg_window_blocks") && said.contains("held back"), "{said}");
-    for policy in [&["--keep-secs", "0"][..], &["--below-height", "9999"], &["--keep-versions", "1"]] {
+    let head = place.json(&["status", "--json"])["height"].to_string();
+    for policy in [&["--keep-secs", "0"][..], &["--below-height", &head], &["--keep-versions", "1"]] {
         let said = place.ok(&[&["prune", "--reorg-window", "3"][..], policy].concat());
         assert!(said.contains("the newest 3 blocks stay"), "{policy:?}: {said}");
     }
     let status = place.ok(&["status"]);
     assert!(status.contains("oldest readable version"), "{status}");
     assert_eq!(place.json(&["verify", "--json"])["sound"], true);
+}
+
+/// A digit too many in a height would let go all that may go.
+#[test]
+fn a_height_that_is_not_reached_prunes_nothing() {
+    let place = chain();
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let refused =
+            place.fails(1, &[&["prune", "--below-height", "9999", "--reorg-window", "0"][..], dry_run].concat());
+        assert!(refused.contains("no block of height 9999"), "{refused}");
+    }
+    assert_eq!(place.json(&["status", "--json"])["floor"], 0);
 }
 
 #[test]

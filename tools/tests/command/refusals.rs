@@ -37,11 +37,52 @@ fn bad_arguments_end_with_2() {
         &["bench", "blocks", "--key-bytes", "3"],
         &["bench", "blocks", "--dir", "data"],
         &["--dir", "data", "replay", "chains"],
+        &["--dir", "data", "status", "--url", "http://127.0.0.1:1"],
+        &["-d", "data", "checkpoint", "list", "--url", "http://127.0.0.1:1"],
+        &["--dir", "data", "repair", "data"],
         &["frobnicate"],
     ] {
         place.fails(2, args);
     }
     assert_eq!(place.ok(&["scan"]), "k\tv\n");
+}
+
+/// The likeness of names is no good adviser.
+#[test]
+fn a_refused_option_leads_to_the_one_that_is_meant() {
+    let place = Place::new();
+    let said = place.fails(2, &["bench", "blocks", "--seconds", "1"]);
+    assert!(said.contains("'--blocks'") && !said.contains("'--rounds'"), "{said}");
+    if !cfg!(feature = "peers") {
+        for peers in ["fjall", "rocksdb,redb"] {
+            let said = place.fails(2, &["bench", "blocks", "--against", peers]);
+            assert!(said.contains("--features peers"), "{said}");
+        }
+    }
+    let said = place.fails(2, &["bench", "blocks", "--against", "oracle"]);
+    assert!(said.contains("possible values: rocksdb") && !said.contains("--features"), "{said}");
+}
+
+/// Every page of help has the same layout: clap has another one where any option has a list of values, each with its meaning.
+#[test]
+fn every_page_of_help_has_the_same_layout() {
+    let place = Place::new();
+    let verbs = |parents: &[&str]| -> Vec<String> {
+        let help = place.ok(&[parents, &["--help"]].concat());
+        assert!(!help.contains("Possible values:") && !help.contains(". [default"), "{parents:?}: {help}");
+        let listed = help.split("\nCommands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap_or_default();
+        let names =
+            listed.lines().filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+        names.filter(|name| *name != "help").map(str::to_owned).collect()
+    };
+    let mut seen = 0;
+    for verb in verbs(&[]) {
+        for below in verbs(&[&verb]) {
+            verbs(&[&verb, &below]);
+            seen += 1;
+        }
+    }
+    assert!(seen > 25, "only {seen} verbs of verbs");
 }
 
 /// Heights, versions and files that could be there are looked for like keys: 1, whatever the verb.

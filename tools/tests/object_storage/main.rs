@@ -376,6 +376,36 @@ fn exports_at_a_time_do_not_hurt_each_other() {
     }
 }
 
+/// A file that is being written has a name of its own until it is whole. One that a kill has left is no content, and goes with the next export.
+#[test]
+fn what_a_killed_export_leaves_goes_with_the_next_one() {
+    let place = Place::new();
+    commit_blocks(&place.path("data"), 1..40, 60_000);
+    place.ok(&["checkpoint", "create", "one"]);
+    let export = ["checkpoint", "export", "one", "backup", "--json"];
+    let staged = || {
+        let entries = fs::read_dir(place.path("backup/files")).into_iter().flatten();
+        entries.filter(|entry| entry.as_ref().is_ok_and(|e| e.file_name().to_string_lossy().contains('#'))).count()
+    };
+    // Killed as soon as one is seen: mostly it is still there then.
+    for _ in 0..200 {
+        let mut child = place.command(&export).stdout(Stdio::null()).spawn().expect("it starts");
+        while staged() == 0 && child.try_wait().expect("it can be waited for").is_none() {}
+        child.kill().ok();
+        child.wait().expect("it ends");
+        if staged() > 0 {
+            break;
+        }
+        fs::remove_dir_all(place.path("backup")).expect("it is there");
+    }
+    assert!(staged() > 0, "no kill has left anything");
+    assert_eq!(place.json(&["checkpoint", "list", "--at", "backup", "--json"]), Value::Array(Vec::new()));
+    let sent = place.json(&export);
+    assert_eq!(staged(), 0, "{sent}");
+    place.ok(&["checkpoint", "import", "backup", "one", "--to", "imported"]);
+    assert!(place.ok(&["checkpoint", "verify", "./imported"]).starts_with("sound"));
+}
+
 /// What was there when an export or an import began may be gone, or another, when it comes to it.
 #[test]
 fn objects_that_change_meanwhile_are_found() {

@@ -96,7 +96,7 @@ fn traces<'a>(store: &'a Measured, name: &str) -> Vec<&'a Trace> {
 
 /// Of each store the round in the middle, by what was done in it.
 fn throughput(report: &Report<'_>, name: &str) -> Option<String> {
-    let mut series = Vec::new();
+    let (mut series, mut too_short) = (Vec::new(), Vec::new());
     for (colour, store) in report.stores.iter().enumerate() {
         let mut traces = traces(store, name);
         traces.sort_by(|a, b| per_second(a).total_cmp(&per_second(b)));
@@ -115,6 +115,8 @@ fn throughput(report: &Report<'_>, name: &str) -> Option<String> {
                 notes: vec![],
                 dashed: false,
             });
+        } else {
+            too_short.push(store.name.as_str());
         }
     }
     let points = || series.iter().flat_map(|line| &line.points);
@@ -123,8 +125,23 @@ fn throughput(report: &Report<'_>, name: &str) -> Option<String> {
     let x = Axis::from_zero("seconds", seconds, plain);
     let y = Axis::from_zero("", highest, short_rate);
     let caption = format!("Throughput over time: {name}");
-    let remark = if report.options.rounds > 1 { "of each store, the round in the middle" } else { "" };
-    (!series.is_empty()).then(|| figure(&caption, remark, &x, &y, &series))
+    let mut remarks = Vec::new();
+    if report.options.rounds > 1 && !series.is_empty() {
+        remarks.push("of each store, the round in the middle".to_owned());
+    }
+    if !too_short.is_empty() {
+        remarks.push(format!("too short for a line: {}", too_short.join(", ")));
+    }
+    let remark = remarks.join("; ");
+    match (series.is_empty(), too_short.is_empty()) {
+        (false, _) => Some(figure(&caption, &remark, &x, &y, &series)),
+        (true, false) => Some(format!(
+            "<figure><figcaption><h3>{}</h3><div class=\"soft\">{}</div></figcaption></figure>\n",
+            escape(&caption),
+            escape(&remark)
+        )),
+        (true, true) => None,
+    }
 }
 
 fn per_second(trace: &Trace) -> f64 {
