@@ -123,7 +123,8 @@ fn a_rollback_beneath_is_an_error_and_never_another_row() {
             let now = db.snapshot();
             let rows = expected(&now);
             let mut scan = now.prefix("");
-            let before = collect(scan.by_ref().take(rng.random_range(0..9000)));
+            // Of each shard's 3 500 rows and more: in 1 000 of them, the pages that double from 42 rows on are fetched up to the 2 646th.
+            let before = collect(scan.by_ref().take(rng.random_range(0..3000)));
             let head = db.head().expect("it has blocks").height;
             db.rollback_to(head - 1).expect("within the window");
             let (after, failure) = until_failure(scan);
