@@ -4,14 +4,19 @@
 //! wrong, so commits and flushes invalidate nothing. A read at a later version may still use it if memory, which was asked first and had
 //! nothing, holds every version above `through`: then no version lies between. Only a rollback takes rows away; its
 //! epoch makes every older fact void.
+//!
+//! Once the cache is full, a row pushes others out only if it was read before, not long ago: reads without locality, of a store far larger
+//! than the cache, would otherwise spend a tenth of their time on entries that nobody asks for again. It is the doorkeeper of TinyLFU
+//! (Einziger, Friedman and Manes, ACM Transactions on Storage 2017), with one fingerprint in each place instead of a Bloom filter.
 
 use crate::Version;
 use crate::backend::Row;
-use quick_cache::Weighter;
-use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, Weighter};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use triomphe::ThinArc;
 
 /// What an entry takes beside its key and value: its header, the allocator's, its place in the table and in the queue.
@@ -81,9 +86,53 @@ impl Hasher for Hashed {
     }
 }
 
+/// Says whether the cache has ever been full.
+#[derive(Clone, Default)]
+struct Full(Arc<AtomicBool>);
+
+impl Full {
+    fn is_reached(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Lifecycle<u64, Entry> for Full {
+    type RequestState = ();
+
+    fn on_evict(&self, _state: &mut (), _hash: u64, _entry: Entry) {
+        // Written once: the line stays shared between readers.
+        if !self.is_reached() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Rows that were asked for and not let in, each known by a part of its hash.
+struct Doorkeeper(Box<[AtomicU32]>);
+
+impl Doorkeeper {
+    fn new(places: usize) -> Self {
+        Doorkeeper((0..places.next_power_of_two()).map(|_| AtomicU32::new(0)).collect())
+    }
+
+    /// Whether it was here before. Remembers it if not, instead of whoever had its place.
+    fn knows(&self, hash: u64) -> bool {
+        let place = &self.0[hash as usize & (self.0.len() - 1)];
+        // Never 0, which is nobody.
+        let fingerprint = (hash >> 32) as u32 | 1;
+        if place.load(Ordering::Relaxed) == fingerprint {
+            return true;
+        }
+        place.store(fingerprint, Ordering::Relaxed);
+        false
+    }
+}
+
 /// The cache. Which rows stay is decided by use (S3-FIFO), and a scan of the store leaves it alone.
 pub struct RowCache {
-    entries: Cache<u64, Entry, Weight, BuildHasherDefault<Hashed>>,
+    entries: Cache<u64, Entry, Weight, BuildHasherDefault<Hashed>, Full>,
+    full: Full,
+    doorkeeper: Doorkeeper,
 }
 
 impl fmt::Debug for RowCache {
@@ -96,9 +145,10 @@ impl RowCache {
     /// A cache of at most about `bytes`.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
-        let entries = (bytes / TYPICAL_ENTRY_BYTES) as usize;
-        let hasher = BuildHasherDefault::default();
-        RowCache { entries: Cache::with(entries, bytes, Weight, hasher, DefaultLifecycle::default()) }
+        let rows = (bytes / TYPICAL_ENTRY_BYTES) as usize;
+        let full = Full::default();
+        let entries = Cache::with(rows, bytes, Weight, BuildHasherDefault::default(), full.clone());
+        RowCache { entries, full, doorkeeper: Doorkeeper::new(rows) }
     }
 
     /// Bytes that it may hold.
@@ -136,13 +186,19 @@ impl RowCache {
     /// Keeps what the backend answered.
     pub(crate) fn insert(&self, ask: Ask<'_>, row: &Row) {
         let hash = if ask.is_historic() { ask.hash ^ HISTORIC } else { ask.hash };
-        if let Some(entry) = self.entries.peek(&hash)
-            && entry.header.header.version == row.version
-            && entry.header.header.epoch == ask.epoch
-            && key_of(&entry) == ask.key
-        {
-            entry.header.header.through.fetch_max(ask.at, Ordering::Relaxed);
-            return;
+        match self.entries.peek(&hash) {
+            Some(entry)
+                if entry.header.header.version == row.version
+                    && entry.header.header.epoch == ask.epoch
+                    && key_of(&entry) == ask.key =>
+            {
+                entry.header.header.through.fetch_max(ask.at, Ordering::Relaxed);
+                return;
+            }
+            // It takes the place of its own older fact.
+            Some(_) => {}
+            None if self.full.is_reached() && !self.doorkeeper.knows(hash) => return,
+            None => {}
         }
         let header = Header {
             version: row.version,
@@ -257,5 +313,24 @@ mod tests {
         }
         assert!(cache.bytes() <= 1 << 20, "{} bytes", cache.bytes());
         assert!(cache.rows() > 1000);
+    }
+
+    #[test]
+    fn a_full_cache_lets_in_what_is_asked_for_twice() {
+        let cache = RowCache::new(1 << 20);
+        let ask = |key: &'static str| Ask { key: key.as_bytes(), hash: crate::key_hash(key.as_bytes()), ..ask(20, 10) };
+        cache.insert(ask("early"), &row(5));
+        assert_eq!(cache.get(ask("early")), Some(row(5)), "there is room");
+        for hash in 0..10_000_u64 {
+            let key = hash.to_be_bytes();
+            let ask = Ask { key: &key, hash: crate::key_hash(&key), at: 20, memory_floor: 10, epoch: 0 };
+            cache.insert(ask, &Row { version: 5, value: Some(vec![0; 100]) });
+        }
+        cache.insert(ask("late"), &row(5));
+        assert_eq!(cache.get(ask("late")), None, "it would push out another");
+        cache.insert(ask("late"), &row(5));
+        assert_eq!(cache.get(ask("late")), Some(row(5)));
+        cache.insert(ask("late"), &row(6));
+        assert_eq!(cache.get(ask("late")), Some(row(6)), "it is in already");
     }
 }

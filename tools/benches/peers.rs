@@ -9,6 +9,16 @@
 use serde_json::Value;
 use std::process::{Command, ExitCode, Stdio};
 
+const HELP: &str = "\
+Measures Shingle beside RocksDB (plain, and with versions in its keys), fjall, redb, LMDB and SurrealKV.
+
+Usage: cargo bench --workspace --features peers --bench peers -- [OPTIONS]
+
+OPTIONS are passed to `shingle bench blocks`, `reads` and `transfers`, each of which must know them: --rounds, --keys, --shards,
+--cache, --scratch and what else `shingle help bench blocks` has in common with the others. One round takes a quarter of an hour.
+
+Example: cargo bench --workspace --features peers --bench peers -- --rounds 3 --scratch /mnt/disk";
+
 /// Stores without transactions are left out of the last two.
 const RUNS: [(&str, &[&str]); 4] = [
     ("blocks", &["blocks", "--against", "rocksdb,rocksdb-versioned,fjall,redb,lmdb,surrealkv"]),
@@ -33,6 +43,10 @@ const COLUMNS: [(&str, &str, &str, f64); 9] = [
 fn main() -> ExitCode {
     // Cargo says what is run.
     let passed: Vec<_> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    if passed.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     let mut reports = Vec::new();
     for (name, args) in RUNS {
         match run(args, &passed) {

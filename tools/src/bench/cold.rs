@@ -46,6 +46,7 @@ const FIGURES: &[Figure] = &[
     Figure::cost("page_cache_p99_us", "in the page cache, p99", Unit::Micros),
     Figure::cost("disk_read_bytes_per_read", "empty at first, bytes from disk per read", Unit::Bytes),
     Figure::cost("page_cache_read_bytes_per_read", "in the page cache, bytes from disk per read", Unit::Bytes),
+    Figure::cost("page_cache_cpu_per_read_us", "in the page cache, processor time per read", Unit::Micros),
     Figure::cost("open_s", "open, page cache empty", Unit::Seconds),
     Figure::cost("file_bytes", "files", Unit::Bytes),
 ];
@@ -112,6 +113,7 @@ impl Plan for Cold<'_> {
             pages_p99,
             read_bytes(&from_disk),
             read_bytes(&from_pages),
+            from_pages.cpu_us_per_operation(),
             Some(opened.as_secs_f64()),
             Some(file_bytes as f64),
         ];
