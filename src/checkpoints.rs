@@ -51,7 +51,7 @@ impl Database {
     /// Deletes a checkpoint.
     ///
     /// # Errors
-    /// `InvalidArgument` if there is none of this name; `Io`.
+    /// `InvalidArgument` if there is none of this name, or a symbolic link in its place; `Locked` while it is exported, verified or restored; `Io`.
     pub fn delete_checkpoint(&self, name: &str) -> Result<()> {
         self.store.delete_checkpoint(name)
     }

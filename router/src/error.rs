@@ -243,6 +243,12 @@ pub enum Error {
         /// Where it should be.
         path: PathBuf,
     },
+    /// The checkpoint is not deleted while somebody reads it.
+    #[error("{path} is being exported, verified or restored; delete it when that is done", path = path.display())]
+    CheckpointInUse {
+        /// The checkpoint.
+        path: PathBuf,
+    },
     /// A checkpoint is not as it was made.
     #[error("the checkpoint is damaged: {path}: {what}; use another one", path = path.display())]
     CheckpointDamaged {

@@ -49,9 +49,9 @@ mod workers;
 pub use batch::{Batch, Durability};
 pub use blocks::{Block, SealedBlock};
 pub use checkpoint::{
-    Checkpoint, CheckpointFile, CheckpointProgress, CheckpointReport, CheckpointStats, FileDamage, RestoreOptions,
-    Restored, checkpoint_files, checkpoint_path, checkpoints, complete_checkpoint, delete_checkpoint, parse_checkpoint,
-    restore, store_around, verify_checkpoint,
+    Checkpoint, CheckpointFile, CheckpointInUse, CheckpointProgress, CheckpointReport, CheckpointStats, FileDamage,
+    RestoreOptions, Restored, checkpoint_files, checkpoint_path, checkpoints, complete_checkpoint, delete_checkpoint,
+    parse_checkpoint, restore, store_around, verify_checkpoint,
 };
 pub use commit::CommitHandle;
 pub use counters::Counts;

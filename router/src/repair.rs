@@ -10,6 +10,7 @@ use crate::log::{Frame, Held, Kind, Log, LogOptions, RollbackRecord, SEGMENT_BYT
 use crate::manifest::Manifest;
 use crate::{Error, ErrorKind, Result};
 use clinic::{Clinic, Patient, Undone};
+use shingle_shard::Version;
 use std::path::{Path, PathBuf};
 
 /// What examining a store found.
@@ -21,6 +22,8 @@ pub struct RepairReport {
     pub blocks: Option<String>,
     /// What is wrong with the commit log.
     pub log: Option<String>,
+    /// If the commit log is damaged: the last good version, where it can be cut off; `None`: it cannot.
+    pub log_last_good: Option<Version>,
     /// Each shard.
     pub shards: Vec<ShardDiagnosis>,
     /// If anything is damaged: the newest checkpoint that is sound.
@@ -135,6 +138,9 @@ fn examine(dir: &Path, manifest: &Manifest, report: &mut RepairReport, progress:
     let by_any = marks.iter().copied().chain(clinic.blocks.as_ref().map(BlockIndex::covers_through)).max().unwrap_or(0);
     let held = Held { by_all: marks.into_iter().min().unwrap_or(by_any), by_any };
     if let Err(error) = read_log(dir, manifest, held, &mut clinic.undone) {
+        if let Error::LogDamaged { last_good, .. } = error {
+            report.log_last_good = Some(last_good);
+        }
         report.log = Some(damage(error)?);
     }
     for (number, (path, opened)) in patients.into_iter().enumerate() {

@@ -262,7 +262,7 @@ impl Store {
     /// Deletes a checkpoint.
     ///
     /// # Errors
-    /// No such checkpoint; I/O.
+    /// No such checkpoint, or one that is being read; I/O.
     pub fn delete_checkpoint(&self, name: &str) -> Result<()> {
         self.core.delete_checkpoint(name)
     }

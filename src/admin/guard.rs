@@ -1,7 +1,8 @@
 //! Who may ask, how much, and for how long.
 
+use super::listener::Seat;
 use super::state::App;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{ALLOW, AUTHORIZATION, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -18,6 +19,9 @@ const TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Refuses what is too much at once, and gives up what takes too long.
 pub(super) async fn bound(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if let Some(ConnectInfo(seat)) = request.extensions().get::<ConnectInfo<Seat>>() {
+        seat.keep();
+    }
     let Ok(_place) = app.requests.try_acquire() else {
         return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "too many requests at a time\n")
             .into_response();

@@ -52,9 +52,10 @@ impl History {
     pub(super) fn sample(&self, db: &Database) {
         let (counts, commit_micros) = db.counts();
         let memory_bytes = db.memory().total_bytes;
-        let time_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64);
+        let clock_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64);
         let mut state = self.state.lock();
         let now = Instant::now();
+        let time_ms = time_ms(state.samples.back().map(|sample| sample.time_ms), now - state.last, clock_ms);
         let seconds = (now - state.last).as_secs_f64().max(f64::MIN_POSITIVE);
         let spread = commit_micros.since(&state.commit_micros);
         let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
@@ -81,6 +82,11 @@ impl History {
     }
 }
 
+/// When a sample ends: by the clock, unless that was set back. Who has seen the samples up to a time must not miss those that follow.
+fn time_ms(last_ms: Option<u64>, since: Duration, clock_ms: u64) -> u64 {
+    last_ms.map_or(clock_ms, |last_ms| clock_ms.max(last_ms.saturating_add(since.as_millis().max(1) as u64)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +110,15 @@ mod tests {
         (0..2 * SAMPLES_MAX).for_each(|_| history.sample(&db));
         assert_eq!(history.since(0).len(), SAMPLES_MAX);
         Ok(())
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_hides_no_sample() {
+        let second = Duration::from_secs(1);
+        assert_eq!(time_ms(None, second, 5000), 5000);
+        assert_eq!(time_ms(Some(5000), second, 6003), 6003);
+        assert_eq!(time_ms(Some(5000), second, 100), 6000);
+        assert_eq!(time_ms(Some(5000), Duration::ZERO, 0), 5001);
+        assert_eq!(time_ms(Some(6000), second, 9_000_000), 9_000_000);
     }
 }

@@ -1,7 +1,7 @@
 //! Starting and ending the admin server.
 
 use super::history::INTERVAL;
-use super::listener::BoundedListener;
+use super::listener::{BoundedListener, Seat};
 use super::state::App;
 use super::token::Token;
 use super::{ServeError, routes};
@@ -91,7 +91,7 @@ async fn serve(listener: tokio::net::TcpListener, app: Arc<App>, mut closed: wat
         // An error means that the server is gone: closed as well.
         closed.wait_for(|closed| *closed).await.ok();
     };
-    let router = routes::router(&app);
+    let router = routes::router(&app).into_make_service_with_connect_info::<Seat>();
     // It fails only if accepting does, and that is tried again.
     axum::serve(BoundedListener::new(listener), router).with_graceful_shutdown(until_closed).await.ok();
 }

@@ -1,5 +1,6 @@
 //! What can go wrong on the way.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,6 +55,18 @@ pub enum TransferError {
         /// The file or object.
         object: String,
     },
+    /// The disk of the place, or of the directory that is imported to, is full.
+    #[error("no space left for {object}; make room and begin again: it goes on where it was")]
+    NoSpace {
+        /// What was written.
+        object: String,
+    },
+    /// Somebody else imports to the directory.
+    #[error("another import to {path} is under way", path = path.display())]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The place failed.
     #[error("could not {action} {object}: {cause}")]
     Remote {
@@ -84,8 +97,12 @@ pub enum TransferError {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        cause: Arc<std::io::Error>,
+        cause: Arc<io::Error>,
     },
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl TransferError {
@@ -97,7 +114,19 @@ impl TransferError {
         }
     }
 
-    pub(super) fn io(action: &'static str, path: &Path, cause: std::io::Error) -> Self {
+    pub(super) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
+        if is_full(&cause) {
+            return TransferError::NoSpace { object: path.display().to_string() };
+        }
         TransferError::Io { action, path: path.to_owned(), cause: Arc::new(cause) }
+    }
+
+    /// The error for what a place says about one of its objects.
+    pub(super) fn remote(action: &'static str, object: String, cause: object_store::Error) -> Self {
+        let mut causes = std::iter::successors(Some(&cause as &dyn std::error::Error), |error| error.source());
+        if causes.any(|cause| cause.downcast_ref().is_some_and(is_full)) {
+            return TransferError::NoSpace { object };
+        }
+        TransferError::Remote { action, object, cause: Arc::new(cause) }
     }
 }

@@ -4,7 +4,7 @@ use super::staging::Staging;
 use super::{FILES_AT_ONCE, Remote, TransferError, Transferred, object_name};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
-use shingle_router::{CheckpointFile, CheckpointProgress, checkpoint_files};
+use shingle_router::{CheckpointFile, CheckpointInUse, CheckpointProgress, checkpoint_files};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::fs::File;
@@ -16,7 +16,7 @@ const PART_BYTES: usize = 8 << 20;
 
 impl Remote {
     /// Sends the checkpoint in the directory `checkpoint` under the name `name`. Only files that are not there yet travel; each is compared with its
-    /// hash on the way. Once all are there, and of the right size, the manifest makes it a checkpoint.
+    /// hash on the way. Once all are there, and of the right size, the manifest makes it a checkpoint. Nobody deletes it meanwhile.
     ///
     /// # Errors
     /// No checkpoint, or a damaged one; another one of this name at the place; a place within a store; a place or a disk that fails.
@@ -29,6 +29,7 @@ impl Remote {
         if let Some(dir) = &self.dir {
             TransferError::check_outside(dir)?;
         }
+        let _in_use = CheckpointInUse::begin(checkpoint)?;
         let (files, text) = checkpoint_files(checkpoint)?;
         let _staging = self.dir.as_deref().map(Staging::enter).transpose()?;
         let place = || (name.to_owned(), self.place.clone());
@@ -65,7 +66,12 @@ impl Remote {
     }
 
     async fn send(&self, file: &CheckpointFile, tell: &(impl Fn(u64) + Sync)) -> Result<(), TransferError> {
-        let mut source = File::open(&file.path).await.map_err(|error| TransferError::io("open", &file.path, error))?;
+        let unopened = |error| TransferError::io("open", &file.path, error);
+        // What a link leads to is not the checkpoint's, and what is no file may never end.
+        if !tokio::fs::symlink_metadata(&file.path).await.map_err(unopened)?.is_file() {
+            return Err(TransferError::Damaged { object: file.path.display().to_string() });
+        }
+        let mut source = File::open(&file.path).await.map_err(unopened)?;
         let path = self.file_path(file);
         let failed = |error| self.failed("write", &path, error);
         let mut hash = Xxh3::new();

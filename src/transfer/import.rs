@@ -5,6 +5,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use shingle_router::{Checkpoint, CheckpointFile, CheckpointProgress, complete_checkpoint, parse_checkpoint};
 use std::collections::HashSet;
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::fs::{self, File};
@@ -31,6 +32,10 @@ impl Remote {
             .await?
             .ok_or_else(|| TransferError::NoSuchCheckpoint { name: name.to_owned(), place: self.place.clone() })?;
         let files = parse_checkpoint(&text)?;
+        TransferError::check_outside(target)?;
+        std::fs::create_dir_all(target).map_err(|error| TransferError::io("create", target, error))?;
+        let _alone = Alone::enter(target)?;
+        // Another import may have completed it before this one was alone.
         TransferError::check_outside(target)?;
         check_free(target, &files)?;
         let total = files.iter().map(|file| file.bytes).sum();
@@ -91,6 +96,28 @@ impl Remote {
     }
 }
 
+/// A directory to which nobody else imports: two that write the same file would leave it as neither has checked it.
+#[derive(Debug)]
+struct Alone(std::fs::File);
+
+impl Alone {
+    fn enter(target: &Path) -> Result<Self, TransferError> {
+        let dir = std::fs::File::open(target).map_err(|error| TransferError::io("open", target, error))?;
+        match dir.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(TransferError::Busy { path: target.to_owned() }),
+            // A file system without locks: whoever starts two there is not stopped.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Alone(dir)),
+        }
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is being started elsewhere in this one has a copy of the file until it runs its program.
+        self.0.unlock().ok();
+    }
+}
+
 fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
@@ -128,15 +155,17 @@ fn check_free(target: &Path, files: &[CheckpointFile]) -> Result<(), TransferErr
             entries => entries.map_err(unread)?,
         };
         for entry in entries {
-            let path = entry.map_err(unread)?.path();
+            let entry = entry.map_err(unread)?;
+            let (path, kind) = (entry.path(), entry.file_type().map_err(unread)?);
             let whole = if path.extension().is_some_and(|kind| kind == UNFINISHED) {
                 path.with_extension("")
             } else {
                 path.clone()
             };
-            if path.is_dir() && ours.iter().any(|file| file.starts_with(&path)) {
+            // What is written to a symbolic link goes elsewhere.
+            if kind.is_dir() && ours.iter().any(|file| file.starts_with(&path)) {
                 dirs.push(path);
-            } else if !ours.contains(&whole) {
+            } else if !kind.is_file() || !ours.contains(&whole) {
                 return Err(TransferError::Occupied { path });
             }
         }

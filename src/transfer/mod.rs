@@ -129,7 +129,7 @@ impl Remote {
         {
             return TransferError::NoCredentials { action, object, cause: Arc::new(cause) };
         }
-        TransferError::Remote { action, object, cause: Arc::new(cause) }
+        TransferError::remote(action, object, cause)
     }
 }
 

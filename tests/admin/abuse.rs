@@ -171,6 +171,33 @@ fn idle_clients_keep_nobody_out() {
     drop(idle);
 }
 
+/// Clients that say nothing, or stop half-way, as many as there are places: who comes next takes the place of the first of them, and of no other.
+#[test]
+fn silent_clients_keep_nobody_out() {
+    for said in ["", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Half: "] {
+        let node = Node::start();
+        let mut silent: Vec<_> = (0..128)
+            .map(|_| {
+                let mut client = connect(node.address());
+                client.write_all(said.as_bytes()).expect("it listens");
+                client
+            })
+            .collect();
+        for path in ["/healthz", "/status", "/metrics"] {
+            assert_eq!(get(node.address(), path).status, 200);
+        }
+        // If their patience had ended, the last one's would have, too.
+        let mut last = silent.pop().expect("there are 128");
+        let rest = if said.is_empty() { "GET /healthz HTTP/1.1\r\nHost: localhost\r\n" } else { "way\r\n" };
+        write!(last, "{rest}Connection: close\r\n\r\n").expect("it is open");
+        assert_eq!(read_answer(last).map(|answer| answer.status), Some(200), "{said:?}");
+        // A thousand more: each takes the place of one before it.
+        let crowd: Vec<_> = (0..1000).map(|_| connect(node.address())).collect();
+        assert_eq!(get(node.address(), "/healthz").status, 200);
+        drop((silent, crowd));
+    }
+}
+
 /// Several requests in one piece are answered in their order, on one connection.
 #[test]
 fn requests_that_come_all_at_once_are_answered_in_order() {

@@ -11,6 +11,8 @@ mod refusal;
 mod closing;
 mod damage;
 mod full_disk;
+mod in_use;
+mod links;
 mod names;
 mod odd_places;
 mod places;

@@ -19,7 +19,7 @@ const RETRY: Duration = Duration::from_secs(30);
 pub struct CheckpointStats {
     /// Checkpoints made.
     pub made: u64,
-    /// Checkpoints that failed.
+    /// Checkpoints that failed, and times that one which was too many could not be deleted.
     pub failed: u64,
     /// How long the last one took, in milliseconds.
     pub last_duration_ms: u64,
@@ -31,7 +31,7 @@ pub struct CheckpointStats {
     pub last_longest_commit_micros: Option<u64>,
     /// The same of all checkpoints.
     pub longest_commit_micros: Option<u64>,
-    /// Why the last one that was tried failed; `None`: it did not.
+    /// Why the last one that was tried failed, or why those that were too many then could not be deleted; `None`: neither.
     pub last_failure: Option<String>,
     /// After how many blocks the store makes one by itself; `None`: never.
     pub interval_blocks: Option<u64>,
@@ -184,9 +184,27 @@ impl Core {
         let counted = this.blocks_since.load(Ordering::Relaxed);
         self.make_checkpoint(Named::Automatic, &|_| {})?;
         this.blocks_since.fetch_sub(counted, Ordering::Relaxed);
-        let automatic: Vec<_> =
-            self.list_checkpoints()?.into_iter().filter(|checkpoint| checkpoint.automatic).collect();
+        if let Err(error) = self.delete_too_many() {
+            let mut stats = this.stats.lock();
+            stats.failed += 1;
+            stats.last_failure = Some(error.to_string());
+        }
+        Ok(())
+    }
+
+    /// Deletes the oldest automatic checkpoints. One that cannot be deleted keeps none of the others, and is tried again with the next one that is made;
+    /// the first failure is returned.
+    fn delete_too_many(&self) -> Result<()> {
+        // What somebody has moved to another place is theirs.
+        let is_ours = |checkpoint: &Checkpoint| checkpoint.automatic && !checkpoint.path.is_symlink();
+        let automatic: Vec<_> = self.list_checkpoints()?.into_iter().filter(is_ours).collect();
         let too_many = automatic.len().saturating_sub(self.options.checkpoints_kept);
-        automatic.iter().take(too_many).try_for_each(|checkpoint| self.delete_checkpoint(&checkpoint.name))
+        let delete = |checkpoint: &Checkpoint| match self.delete_checkpoint(&checkpoint.name) {
+            // It is being read, or somebody was faster.
+            Err(Error::CheckpointInUse { .. } | Error::NoSuchCheckpoint { .. }) => Ok(()),
+            deleted => deleted,
+        };
+        let outcomes: Vec<_> = automatic.iter().take(too_many).map(delete).collect();
+        outcomes.into_iter().collect()
     }
 }

@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use shingle_shard::{Shard, Version};
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -229,9 +230,11 @@ impl Core {
 
 fn check_unused(disk: &Disk, name: &Name) -> Result<()> {
     let dir = Layout { dir: &disk.dir }.checkpoints().join(name.as_str());
-    match dir.try_exists().map_err(|error| Error::io("look for", &dir, error))? {
-        true => Err(Error::CheckpointExists { name: name.as_str().to_owned() }),
-        false => Ok(()),
+    // Also a link that leads nowhere.
+    match dir.symlink_metadata() {
+        Ok(_) => Err(Error::CheckpointExists { name: name.as_str().to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io("look for", &dir, error)),
     }
 }
 

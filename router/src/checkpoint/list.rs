@@ -1,11 +1,12 @@
 //! Which checkpoints a store has, and their end.
 
+use super::in_use::Deleting;
 use super::manifest::CheckpointManifest;
 use super::name::Name;
 use crate::blocks::SealedBlock;
 use crate::core::Core;
 use crate::creating::Creating;
-use crate::layout::{CheckpointLayout, Layout, part_beside, shard_name};
+use crate::layout::{CheckpointLayout, Layout, part_beside, shard_name, store_id_text};
 use crate::lock::StoreLock;
 use crate::manifest::Manifest;
 use crate::{Error, Result, durable};
@@ -101,7 +102,7 @@ pub fn checkpoints(store_dir: &Path) -> Result<Vec<Checkpoint>> {
 /// Deletes a checkpoint of the store in `store_dir`, which nobody has open.
 ///
 /// # Errors
-/// A store that is open; no such checkpoint; I/O.
+/// A store that is open; no such checkpoint, or one that is being read; I/O.
 pub fn delete_checkpoint(store_dir: &Path, name: &str) -> Result<()> {
     let dir = checkpoint_path(store_dir, name)?;
     if !Manifest::is_there(store_dir)? {
@@ -109,15 +110,15 @@ pub fn delete_checkpoint(store_dir: &Path, name: &str) -> Result<()> {
     }
     let _lock = StoreLock::acquire(store_dir)?;
     // It may be damaged: a checkpoint that can be read does not need it.
-    delete(&dir, name, &Manifest::load(store_dir).map(|store| store.shards).unwrap_or_default())
+    delete(&dir, name, Manifest::load(store_dir).ok().as_ref())
 }
 
 impl Core {
     pub(crate) fn delete_checkpoint(&self, name: &str) -> Result<()> {
         let disk = self.disk.as_ref().ok_or(Error::InMemory { what: "delete a checkpoint of" })?;
         let _not_while_one_is_made = self.checkpoints.making.lock();
-        let shards = disk.manifest.lock().shards.clone();
-        let deleted = delete(&checkpoint_path(&disk.dir, name)?, name, &shards);
+        let store = disk.manifest.lock().clone();
+        let deleted = delete(&checkpoint_path(&disk.dir, name)?, name, Some(&store));
         self.checkpoints.changed();
         deleted
     }
@@ -136,20 +137,24 @@ pub(super) fn parts(shards: &[PathBuf], name: &str) -> Vec<PathBuf> {
     shards.iter().enumerate().map(part).collect()
 }
 
-/// 1. The marker says what there is to remove. 2. Without its manifest it is no checkpoint. 3. Its files go; if that is cut short, as those of one that
-///    was cut short while it was made.
-fn delete(dir: &Path, name: &str, shards: &[PathBuf]) -> Result<()> {
+/// 1. Nobody reads it. 2. The marker says what there is to remove. 3. Without its manifest it is no checkpoint. 4. Its files go; if that is cut short, as
+///    those of one that was cut short while it was made.
+fn delete(dir: &Path, name: &str, store: Option<&Manifest>) -> Result<()> {
     if !CheckpointManifest::is_there(dir)? {
         return Err(Error::NoSuchCheckpoint { path: dir.to_owned() });
     }
+    if dir.is_symlink() {
+        let what = format!("{} is a symbolic link: remove it by hand, and what it leads to", dir.display());
+        return Err(Error::InvalidArgument { what });
+    }
+    let _deleting = Deleting::begin(dir)?;
     let parts = match CheckpointManifest::load(dir) {
-        // Somebody has copied it: what lies elsewhere is that of the one that it is a copy of.
-        Ok(manifest) if manifest.name != name && CheckpointManifest::is_there(&dir.with_file_name(&manifest.name))? => {
+        Ok(manifest) if is_copy(dir, name, &manifest, store)? => {
             manifest.parts.into_iter().filter(|part| part.is_relative()).collect()
         }
         Ok(manifest) => manifest.parts,
         // A manifest that cannot be read names no parts: they are where they would be made today.
-        Err(_) => parts(shards, name),
+        Err(_) => parts(store.map_or(&[], |store| &store.shards), name),
     };
     Creating::of_dirs(&parts)?.store(&Layout { dir })?;
     fail::fail_point!("checkpoint::delete::after_marker");
@@ -158,6 +163,12 @@ fn delete(dir: &Path, name: &str, shards: &[PathBuf]) -> Result<()> {
     removed.map_err(|error| Error::io("remove", &path, error))?;
     fail::fail_point!("checkpoint::delete::after_manifest");
     remove(dir)
+}
+
+/// Whether somebody has put it there, as a copy of another checkpoint or of another store's: what lies elsewhere belongs to that one.
+fn is_copy(dir: &Path, name: &str, manifest: &CheckpointManifest, store: Option<&Manifest>) -> Result<bool> {
+    let of_another_store = store.is_some_and(|store| store_id_text(&store.store_id) != manifest.store_id);
+    Ok(of_another_store || manifest.name != name && CheckpointManifest::is_there(&dir.with_file_name(&manifest.name))?)
 }
 
 /// Removes what a checkpoint that was cut short has left.
@@ -215,7 +226,7 @@ fn is_unfinished(dir: &Path) -> Result<bool> {
 pub(crate) fn remove_unfinished(store_dir: &Path) -> Result<()> {
     for (_, dir) in directories(store_dir)? {
         // What else somebody has put there stays.
-        if is_unfinished(&dir)? {
+        if !dir.is_symlink() && is_unfinished(&dir)? {
             remove(&dir)?;
         }
     }

@@ -1,10 +1,11 @@
 //! The file `CHECKPOINT`: what a checkpoint consists of. It is written last, and a directory without it is none.
 
 use crate::blocks::SealedBlock;
-use crate::layout::{CheckpointLayout, FORMAT, shard_name};
+use crate::layout::{CHECKPOINT_STORE, CheckpointLayout, FORMAT, part_beside, shard_name};
 use crate::{Error, Result, durable, sealed};
 use serde::{Deserialize, Serialize};
 use shingle_shard::Version;
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -42,6 +43,9 @@ pub(crate) struct FileEntry {
     /// XXH3, 128 bits, in hex.
     pub(crate) xxh3: String,
 }
+
+/// The most that a checkpoint's files may have: sums of it fit a number.
+const BYTES_MAX: u64 = u64::MAX / 4;
 
 /// What every format's manifest has.
 #[derive(Deserialize)]
@@ -87,14 +91,30 @@ impl CheckpointManifest {
         let inside = |name: &str| {
             !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
         };
+        let mut names = HashSet::new();
         for file in &self.files {
-            let shard_exists = file.shard.is_none_or(|shard| shard < self.parts.len());
+            let is_somebodys = match file.shard {
+                Some(shard) => shard < self.parts.len(),
+                None => Path::new(&file.name).starts_with(CHECKPOINT_STORE),
+            };
             let hash_sound = file.xxh3.len() == 32 && u128::from_str_radix(&file.xxh3, 16).is_ok();
-            if !inside(&file.name) || !shard_exists || !hash_sound {
+            if !inside(&file.name) || !is_somebodys || !hash_sound {
                 return Err(format!("it names a file {:?} that no checkpoint has", file.name));
             }
+            if !names.insert((file.shard, &file.name)) {
+                return Err(format!("it names the file {:?} twice", file.name));
+            }
         }
-        let leads_out = |part: &PathBuf| !part.is_absolute() && !part.to_str().is_some_and(inside);
+        if self.files.iter().try_fold(0, |sum, file| file.bytes.checked_add(sum)).is_none_or(|sum| sum > BYTES_MAX) {
+            return Err("it names more bytes than any disk has".to_owned());
+        }
+        // Beside a shard, under the checkpoint's name: what is deleted with it is nothing else.
+        let is_beside =
+            |part: &Path| part.parent().is_some_and(|above| part_beside(&above.with_extension(""), &self.name) == part);
+        let leads_out = |part: &PathBuf| match part.is_absolute() {
+            true => !is_beside(part),
+            false => !part.to_str().is_some_and(inside),
+        };
         if let Some(part) = self.parts.iter().find(|part| leads_out(part)) {
             return Err(format!("it names a directory {part:?} that no checkpoint has"));
         }
@@ -182,12 +202,39 @@ mod tests {
             let parsed = CheckpointManifest::parse(Path::new("CHECKPOINT"), manifest.to_text()?.as_bytes());
             assert_eq!(parsed.map_err(|error| error.kind()), Err(ErrorKind::Damaged), "{name:?}");
         }
-        for part in ["", "..", "../other", "shards/../../x"] {
+        for part in
+            ["", "..", "../other", "shards/../../x", "/", "/home/user", "/mnt/daily", "/mnt/x.checkpoints/other"]
+        {
             let mut manifest = manifest();
             manifest.parts[0] = PathBuf::from(part);
             let parsed = CheckpointManifest::parse(Path::new("CHECKPOINT"), manifest.to_text()?.as_bytes());
             assert_eq!(parsed.map_err(|error| error.kind()), Err(ErrorKind::Damaged), "{part:?}");
         }
+        for part in ["/mnt/001.checkpoints/../daily", "/mnt/.checkpoints/daily", "/.checkpoints/x/daily"] {
+            let mut manifest = manifest();
+            manifest.parts[1] = PathBuf::from(part);
+            assert!(
+                CheckpointManifest::parse(Path::new("CHECKPOINT"), manifest.to_text()?.as_bytes()).is_err(),
+                "{part}"
+            );
+        }
         Ok(())
+    }
+
+    #[test]
+    fn a_sealed_manifest_names_each_file_once_and_no_more_than_a_disk_holds() -> Result<()> {
+        let refused = |change: &dyn Fn(&mut Vec<FileEntry>)| {
+            let mut manifest = manifest();
+            change(&mut manifest.files);
+            let parsed = CheckpointManifest::parse(Path::new("CHECKPOINT"), manifest.to_text()?.as_bytes());
+            assert_eq!(parsed.map_err(|error| error.kind()), Err(ErrorKind::Damaged), "{manifest:?}");
+            Ok::<(), Error>(())
+        };
+        refused(&|files| files.push(files[1].clone()))?;
+        refused(&|files| files[0].bytes = u64::MAX)?;
+        refused(&|files| files.iter_mut().for_each(|file| file.bytes = u64::MAX / 2 + 1))?;
+        // These have another place, where the shards' files or the manifest are.
+        refused(&|files| files[0].name = "shards/001/000012.sst".to_owned())?;
+        refused(&|files| files[0].name = "CHECKPOINT".to_owned())
     }
 }

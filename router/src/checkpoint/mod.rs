@@ -12,6 +12,7 @@
 mod automatic;
 mod contents;
 mod create;
+mod in_use;
 mod list;
 mod manifest;
 mod name;
@@ -21,6 +22,7 @@ mod verify;
 
 pub use automatic::CheckpointStats;
 pub(crate) use automatic::Checkpoints;
+pub use in_use::CheckpointInUse;
 pub(crate) use list::remove_unfinished;
 pub use list::{Checkpoint, checkpoint_path, checkpoints, delete_checkpoint, store_around};
 pub use portable::{CheckpointFile, checkpoint_files, complete_checkpoint, parse_checkpoint};

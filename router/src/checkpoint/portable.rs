@@ -19,7 +19,7 @@ pub struct CheckpointFile {
     pub xxh3: String,
 }
 
-/// The files of the checkpoint in `dir`, and the text of the manifest that it has where all of them lie below its directory.
+/// The files of the checkpoint in `dir`, which who reads them keeps from being deleted with [`CheckpointInUse`](super::CheckpointInUse), and the text of the manifest that it has where all of them lie below its directory.
 ///
 /// # Errors
 /// No checkpoint, or a damaged one.

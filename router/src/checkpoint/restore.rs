@@ -3,7 +3,7 @@
 use super::contents::{Work, copy, link};
 use super::create::LOG_SEGMENT_BYTES;
 use super::manifest::{CheckpointManifest, FileEntry};
-use super::{CheckpointProgress, NEVER, store_around, verify};
+use super::{CheckpointInUse, CheckpointProgress, NEVER, store_around, verify};
 use crate::blocks::{BlocksFile, SealedBlock};
 use crate::create::{check_free, new_manifest, remove_left};
 use crate::creating::Creating;
@@ -64,6 +64,7 @@ pub fn restore(
     options: &RestoreOptions,
     progress: &(dyn Fn(CheckpointProgress) + Sync),
 ) -> Result<Restored> {
+    let _in_use = CheckpointInUse::begin(checkpoint)?;
     let source = Source::load(checkpoint)?;
     let layout = Layout { dir: target };
     let manifest = source.new_store(&layout, options)?;
@@ -135,6 +136,11 @@ impl<'a> Source<'a> {
         if store.shards.len() != manifest.parts.len() {
             let what = format!("it has {} shards, and its store has {}", manifest.parts.len(), store.shards.len());
             return Err(Error::CheckpointDamaged { path: dir.to_owned(), what });
+        }
+        // It is opened to be read, which completes a log that was cut short: nobody else's must be named.
+        if store.log_dir != (Layout { dir: Path::new("") }).log() {
+            let what = format!("its log is in {:?}, where no checkpoint's is", store.log_dir);
+            return Err(Error::CheckpointDamaged { path: store_dir, what });
         }
         Ok(Source { dir, manifest, store })
     }

@@ -3,7 +3,7 @@
 use super::contents::{Work, digest};
 use super::list::Checkpoint;
 use super::manifest::{CheckpointManifest, FileEntry};
-use super::{CheckpointProgress, NEVER};
+use super::{CheckpointInUse, CheckpointProgress, NEVER};
 use crate::workers::Workers;
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -41,6 +41,7 @@ impl CheckpointReport {
 /// # Errors
 /// No checkpoint; one whose manifest is damaged. What is wrong with its files is in the report.
 pub fn verify_checkpoint(dir: &Path, progress: &(dyn Fn(CheckpointProgress) + Sync)) -> Result<CheckpointReport> {
+    let _in_use = CheckpointInUse::begin(dir)?;
     let manifest = CheckpointManifest::load(dir)?;
     Ok(CheckpointReport { checkpoint: Checkpoint::new(dir, &manifest), damage: damage(dir, &manifest, progress)? })
 }
@@ -60,7 +61,13 @@ pub(super) fn damage(
 }
 
 fn check(path: &Path, file: &FileEntry, work: &Work<'_>) -> Result<(), String> {
-    let metadata = path.metadata().map_err(|error| format!("it cannot be read: {error}"))?;
+    let metadata = path.symlink_metadata().map_err(|error| format!("it cannot be read: {error}"))?;
+    // What a link leads to is not this checkpoint's, and what is no file may never end.
+    if !metadata.is_file() {
+        work.skip(file.bytes);
+        let what = if metadata.is_symlink() { "a symbolic link" } else { "something else" };
+        return Err(format!("it is {what}, and was a file"));
+    }
     if metadata.len() != file.bytes {
         work.skip(file.bytes);
         return Err(format!("it has {} bytes, and had {}", metadata.len(), file.bytes));

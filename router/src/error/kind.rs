@@ -18,7 +18,7 @@ pub enum ErrorKind {
     Mismatch,
     /// There is no store here: check the path, or create one.
     NotAStore,
-    /// Another process or handle has the store open: close it first.
+    /// Another process or handle has the store open: close it first. Of a checkpoint: it is being read.
     Locked,
     /// What is on disk is damaged: restore a copy; where only the log is damaged, the store can be opened at the last good version.
     Damaged,
@@ -63,7 +63,7 @@ impl Error {
             Error::RolledBack { .. } => ErrorKind::RolledBack,
             Error::Mismatch { .. } => ErrorKind::Mismatch,
             Error::NotAStore { .. } => ErrorKind::NotAStore,
-            Error::Locked { .. } => ErrorKind::Locked,
+            Error::Locked { .. } | Error::CheckpointInUse { .. } => ErrorKind::Locked,
             Error::LogDamaged { .. }
             | Error::LogMissing { .. }
             | Error::ManifestDamaged { .. }

@@ -21,6 +21,9 @@ impl Copy {
         if !shard.try_exists().map_err(|error| Error::io("look for", shard, error))? {
             return Err(Error::MissingShard { shard: number, path: shard.to_owned() });
         }
+        if !shard.is_dir() {
+            return Err(Error::Damaged { path: shard.to_owned(), what: "it is no directory".to_owned() });
+        }
         let path = repair_beside(shard);
         // What an examination that was cut short has left, or one whose copy nobody wanted.
         let removed = match fs::remove_dir_all(&path) {

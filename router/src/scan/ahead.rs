@@ -67,7 +67,7 @@ impl Slot {
                 *self.stage.lock() = Stage::Fetched(outcome);
                 self.fetched.notify_all();
             }
-            other => *stage = other,
+            other @ (Stage::Fetching | Stage::Fetched(_) | Stage::Taken) => *stage = other,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::output::Output;
 use crate::progress;
 use serde::Serialize;
 use shingle::{Database, RepairReport, ShardRepair};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[derive(Serialize)]
 struct Repaired<'a> {
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &RepairArgs, out: &mut Output) -> anyhow::Result<()> {
     if out.json {
         out.document(&Repaired { sound, report: &report, commands: &commands })?;
     } else {
-        print_page(&report, &commands, out)?;
+        print_page(dir, &report, &commands, out)?;
     }
     if sound { Ok(()) } else { Err(Negative.into()) }
 }
@@ -46,22 +46,35 @@ fn commands(dir: &Path, report: &RepairReport) -> Vec<String> {
         .collect();
     let repaired = only_shards && copies.len() == damaged.len();
     if repaired {
-        let swap = |(shard, copy): &(&std::path::PathBuf, &std::path::PathBuf)| {
-            let mut aside = shard.as_os_str().to_owned();
-            aside.push(".damaged");
+        let swap = |(shard, copy): &(&PathBuf, &PathBuf)| {
             [
-                format!("mv {} {}", quoted(shard), quoted(Path::new(&aside))),
+                format!("mv {} {}", quoted(shard), quoted(&unused(shard, "damaged"))),
                 format!("mv {} {}", quoted(copy), quoted(shard)),
             ]
         };
         return copies.iter().flat_map(swap).collect();
     }
     let restore = |name: &str| {
-        let mut to = dir.components().as_path().as_os_str().to_owned();
-        to.push(".restored");
-        format!("shingle checkpoint restore {name} --dir {} --to {}", quoted(dir), quoted(Path::new(&to)))
+        let to = unused(dir, "restored");
+        format!("shingle checkpoint restore {name} --dir {} --to {}", quoted(dir), quoted(&to))
     };
     report.checkpoint.iter().map(|checkpoint| restore(&checkpoint.name)).collect()
+}
+
+/// A path beside `path` that nothing has: what a command is told to make must not be there.
+fn unused(path: &Path, what: &str) -> PathBuf {
+    // `.` and `..` have no name, and what is put behind them would lie inside.
+    let named = if path.file_name().is_some() { Ok(path.to_owned()) } else { path.canonicalize() };
+    let named = named.unwrap_or_else(|_| path.to_owned());
+    let beside = |number: u32| {
+        let mut beside = named.components().as_path().as_os_str().to_owned();
+        beside.push(format!(".{what}"));
+        if number > 1 {
+            beside.push(format!("-{number}"));
+        }
+        PathBuf::from(beside)
+    };
+    (1..).map(beside).find(|beside| beside.symlink_metadata().is_err()).expect("there are more numbers than files")
 }
 
 /// A path as a shell takes it.
@@ -71,7 +84,7 @@ fn quoted(path: &Path) -> String {
     if plain && !text.is_empty() { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
-fn print_page(report: &RepairReport, commands: &[String], out: &mut Output) -> anyhow::Result<()> {
+fn print_page(dir: &Path, report: &RepairReport, commands: &[String], out: &mut Output) -> anyhow::Result<()> {
     let parts = [("manifest", &report.manifest), ("block index", &report.blocks), ("commit log", &report.log)];
     for (part, damage) in parts {
         match damage {
@@ -101,8 +114,11 @@ fn print_page(report: &RepairReport, commands: &[String], out: &mut Output) -> a
     if report.is_sound() {
         return out.line("sound: nothing to repair");
     }
-    if report.log.is_some() {
-        out.line("the log can be cut off at its last good version, for good: shingle status --recover-to-last-good")?;
+    if let Some(version) = report.log_last_good {
+        let dir = quoted(dir);
+        out.line(format_args!(
+            "the log can be cut off at its last good version, {version}, for good: shingle status --recover-to-last-good --dir {dir}"
+        ))?;
     }
     match (commands, &report.checkpoint) {
         ([], _) => {

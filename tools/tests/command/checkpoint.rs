@@ -153,3 +153,81 @@ fn repair_names_damage_outside_of_shards_and_writes_nothing() {
     assert!(place.ok(&["repair"]).ends_with("sound: nothing to repair\n"));
     assert_eq!(place.ok(&["get", "k"]), "w\n");
 }
+
+/// Runs a line as somebody would who copies it from the page.
+fn run_line(place: &Place, line: &str) {
+    let directory = Path::new(env!("CARGO_BIN_EXE_shingle")).parent().expect("it lies in one").to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(directory).chain(std::env::split_paths(&path)));
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-e", "-c", line]).current_dir(place.path("")).env("PATH", path.expect("no colon in it"));
+    let ended = shell.output().expect("every system has it");
+    assert!(ended.status.success(), "{line}: {ended:?}");
+}
+
+/// Whatever is damaged, and however often it was asked before, the command that is named works as it stands.
+#[test]
+fn what_repair_names_works_as_it_stands() {
+    let place = place_with_blocks();
+    place.ok(&["checkpoint", "create", "one"]);
+    let balance = place.ok(&["get", "account/000042"]);
+    let shard = place.path("data/shards/003");
+    fs::rename(&shard, place.path("aside")).expect("one file system");
+    fs::write(&shard, "no directory").expect("a writable directory");
+    let mut targets = Vec::new();
+    for _ in 0..3 {
+        let report = repaired(&place);
+        assert!(report["shards"][3]["damage"].is_string() && report["shards"][2]["damage"].is_null(), "{report}");
+        let command = report["commands"][0].as_str().expect("a command").to_owned();
+        run_line(&place, &command);
+        targets.push(command.split(' ').next_back().expect("the target is named last").to_owned());
+    }
+    // Asked from within the store.
+    let mut within = place.command(&["repair", "--dir", ".", "--json"]);
+    let printed = within.current_dir(place.path("data")).output().expect("it starts").stdout;
+    let report: Value = serde_json::from_slice(&printed).expect("--json prints JSON");
+    let command = report["commands"][0].as_str().expect("a command").to_owned();
+    targets.push(command.split(' ').next_back().expect("the target is named last").to_owned());
+    run_line(&place, &format!("cd data && {command}"));
+    for target in targets {
+        assert_eq!(place.ok(&["get", "account/000042", "--dir", &target]), balance);
+        assert!(place.ok(&["repair", &target]).ends_with("sound: nothing to repair\n"));
+    }
+    fs::remove_file(&shard).expect("it is there");
+    fs::rename(place.path("aside"), &shard).expect("one file system");
+    assert!(place.ok(&["repair"]).ends_with("sound: nothing to repair\n"));
+}
+
+/// A log is cut off where something of it is good; one that is gone is not.
+#[test]
+fn repair_says_that_a_log_can_be_cut_off_only_where_it_can() {
+    let place = place_with_blocks();
+    for value in ["1", "2", "3"] {
+        place.ok(&["put", "k", value]);
+    }
+    let segments = || {
+        let entries = fs::read_dir(place.path("data/log")).expect("a directory");
+        let paths = entries.map(|entry| entry.expect("readable").path());
+        let mut segments: Vec<_> = paths.filter(|path| path.extension().is_some_and(|kind| kind == "log")).collect();
+        segments.sort();
+        segments
+    };
+    let log = segments();
+    let [.., damaged, _, _] = log.as_slice() else { panic!("each run of the command begins a segment: {log:?}") };
+    for path in &log {
+        fs::rename(path, path.with_extension("aside")).expect("it is there");
+    }
+    let ended = place.run(&["repair"]);
+    assert!(ended.stdout.contains("commit log: DAMAGED") && !ended.stdout.contains("cut off"), "{ended:?}");
+    for path in &log {
+        fs::rename(path.with_extension("aside"), path).expect("it is there");
+    }
+    fs::remove_file(damaged).expect("it is there");
+    let ended = place.run(&["repair"]);
+    let line = ended.stdout.lines().find(|line| line.contains("cut off")).unwrap_or_else(|| panic!("{ended:?}"));
+    assert!(repaired(&place)["log_last_good"].is_u64());
+    let (_, command) = line.split_once(": ").expect("the command is behind the colon");
+    assert!(command.starts_with("shingle "), "{line}");
+    run_line(&place, command);
+    assert!(place.ok(&["repair"]).ends_with("sound: nothing to repair\n"));
+}

@@ -2,6 +2,7 @@
 //!
 //! The server comes from `scripts/s3-server`. Where that cannot install it, the tests against it are skipped, with a word on standard error.
 
+mod directories;
 mod fake;
 mod relay;
 mod s3;
