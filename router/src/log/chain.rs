@@ -27,7 +27,7 @@ pub(super) enum Link {
 /// were given up by an earlier opening, or were due to be released.
 pub(super) fn chain(files: &Files, dir: &Path, from: Version) -> VecDeque<Link> {
     let mut links = VecDeque::new();
-    let mut next = files.segments.keys().next_back().copied();
+    let mut next = files.newest();
     while let Some(number) = next {
         let lost = |what: &str| {
             let segment = dir.join(LogFile::Segment(number).name());

@@ -2,7 +2,7 @@
 
 use super::disk::Disk;
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader};
-use super::segment::{FRAMES_AT, HEADER_BYTES, HeaderError, SegmentHeader};
+use super::segment::{FRAMES_AT, HEAD_BYTES, HeaderError, SegmentHeader};
 use super::{LogOptions, VERSIONS_RESERVED};
 use crate::layout::{FORMAT, LogFile, store_id_text};
 use crate::{Error, Result};
@@ -25,12 +25,20 @@ pub(super) struct SegmentFile {
     pub(super) bytes: u64,
     /// Why it is no segment, if it is none.
     pub(super) header: Result<SegmentHeader, &'static str>,
+    /// The segment that continues it, if it says so.
+    successor: Option<u64>,
 }
 
 impl Files {
     /// The highest number that a file has; 0 if there is none.
     pub(super) fn last_number(&self) -> u64 {
-        self.segments.keys().chain(self.free.keys()).copied().max().unwrap_or(0)
+        self.newest().into_iter().chain(self.free.keys().copied()).max().unwrap_or(0)
+    }
+
+    /// The newest segment that was begun, which may be gone.
+    pub(super) fn newest(&self) -> Option<u64> {
+        let (&number, newest) = self.segments.last_key_value()?;
+        Some(newest.successor.unwrap_or(number))
     }
 }
 
@@ -61,9 +69,9 @@ pub(super) fn list_files(disk: &dyn Disk, dir: &Path) -> Result<Files> {
 
 fn read_header(disk: &dyn Disk, path: &Path, number: u64) -> Result<SegmentFile> {
     let file = disk.open(path).map_err(|error| Error::io("open", path, error))?;
-    let mut bytes = [0; HEADER_BYTES];
-    let read = file.read_at(&mut bytes, 0).map_err(|error| Error::io("read", path, error))?;
-    let header = match SegmentHeader::decode(&bytes[..read]) {
+    let mut head = [0; HEAD_BYTES];
+    let read = file.read_at(&mut head, 0).map_err(|error| Error::io("read", path, error))?;
+    let header = match SegmentHeader::decode(&head[..read]) {
         Ok(header) if header.number != number => Err("it is a copy of another segment"),
         Ok(header) => Ok(header),
         Err(HeaderError::Format(format)) => {
@@ -77,7 +85,8 @@ fn read_header(disk: &dyn Disk, path: &Path, number: u64) -> Result<SegmentFile>
         Err(HeaderError::Broken) => Err("the segment's header is broken"),
     };
     let bytes = file.bytes().map_err(|error| Error::io("measure", path, error))?;
-    Ok(SegmentFile { bytes, header })
+    let successor = header.as_ref().ok().and_then(|header| header.decode_successor(&head[..read]));
+    Ok(SegmentFile { bytes, header, successor })
 }
 
 /// Whether a segment, of whatever store, holds a record or may have held one.
@@ -106,14 +115,16 @@ pub(super) fn check_store(files: &Files, options: &LogOptions) -> Result<()> {
     })
 }
 
-/// Beyond every version that any segment may hold. One whose header is lost reserved as many versions as any other,
+/// Beyond every version that any segment may hold. One that is lost, or its header, reserved as many versions as any other,
 /// beginning at the latest after those that the one before it reserved; that one may have been released.
 pub(super) fn first_version_never_given(files: &Files, from: Version) -> Version {
     let reserved_after = |version: Version| version.saturating_add(VERSIONS_RESERVED + 1);
     let header_lost = files.segments.values().any(|segment| segment.header.is_err());
     let start = if header_lost { reserved_after(from) } else { 0 };
-    files.segments.values().fold(start, |first_free, segment| match &segment.header {
+    let first_free = files.segments.values().fold(start, |first_free, segment| match &segment.header {
         Ok(header) => first_free.max(header.version_limit.saturating_add(1)),
         Err(_) => reserved_after(first_free),
-    })
+    });
+    let newest_lost = files.newest().is_some_and(|newest| !files.segments.contains_key(&newest));
+    if newest_lost { reserved_after(first_free) } else { first_free }
 }

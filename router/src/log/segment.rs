@@ -13,17 +13,21 @@
 //!     64      8  version limit: no frame of this segment has a newer one
 //!     72      8  salt
 //!     80      8  checksum of the bytes before
-//!     88   4008  0
+//!     88    424  0
+//!    512      8  successor: the number of the segment that continues this one, once there is one
+//!    520      8  checksum of the successor, seeded with the salt
+//!    528   3568  0
 //!   4096      …  frames
 //! ```
-//! All numbers are little-endian. The header has a page of its own: no write of a frame touches it again.
+//! All numbers are little-endian. The header has a page of its own: no write of a frame touches it again. The successor has a sector of its
+//! own in it, so that no write of it harms the header.
 
 use super::frame::Seal;
 use crate::encoding::u64_at;
 use crate::layout::{FORMAT, SEGMENT_MAGIC, StoreId};
 use shingle_shard::Version;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 const MAGIC: usize = 0;
 const FORMAT_AT: usize = MAGIC + 8;
@@ -38,6 +42,15 @@ const CHECKSUM: usize = SALT + 8;
 
 /// The size of the header's contents.
 pub(super) const HEADER_BYTES: usize = CHECKSUM + 8;
+
+/// Where the successor stands.
+pub(super) const SUCCESSOR_AT: usize = 512;
+
+/// The size of a successor with its checksum.
+const SUCCESSOR_BYTES: usize = 16;
+
+/// The size of all that stands before the frames.
+pub(super) const HEAD_BYTES: usize = SUCCESSOR_AT + SUCCESSOR_BYTES;
 
 /// Where the first frame begins: one page.
 pub(super) const FRAMES_AT: u64 = 4096;
@@ -103,6 +116,25 @@ impl SegmentHeader {
         })
     }
 
+    /// What says that this segment is continued by another one.
+    pub(super) fn encode_successor(&self, number: u64) -> [u8; SUCCESSOR_BYTES] {
+        let mut bytes = [0; SUCCESSOR_BYTES];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.successor_checksum(number).to_le_bytes());
+        bytes
+    }
+
+    /// The segment that continues this one. `head` are the file's first bytes, which may still tell what continued a segment that had the file before.
+    pub(super) fn decode_successor(&self, head: &[u8]) -> Option<u64> {
+        let bytes = head.get(SUCCESSOR_AT..)?.first_chunk::<SUCCESSOR_BYTES>()?;
+        let number = u64_at(bytes, 0);
+        (number > self.number && u64_at(bytes, 8) == self.successor_checksum(number)).then_some(number)
+    }
+
+    fn successor_checksum(&self, number: u64) -> u64 {
+        xxh3_64_with_seed(&number.to_le_bytes(), self.salt)
+    }
+
     /// What the frames of this segment are sealed with.
     pub(super) fn seal(&self) -> Seal {
         let mut bytes = [0; 32];
@@ -151,6 +183,16 @@ mod tests {
             assert_eq!(SegmentHeader::decode(&flipped), Err(HeaderError::Broken), "bit {bit}");
         }
         assert_eq!(SegmentHeader::decode(&bytes[..HEADER_BYTES - 1]), Err(HeaderError::Broken));
+    }
+
+    #[test]
+    fn only_a_segments_own_successor_is_read() {
+        let head = |by: SegmentHeader, number| [&[0; SUCCESSOR_AT][..], &by.encode_successor(number)].concat();
+        assert_eq!(HEADER.decode_successor(&head(HEADER, 2)), Some(2));
+        assert_eq!(HEADER.decode_successor(&head(HEADER, 1)), None, "not after it");
+        assert_eq!(HEADER.decode_successor(&head(SegmentHeader { salt: 7, ..HEADER }, 2)), None, "another's file");
+        assert_eq!(HEADER.decode_successor(&[0; HEAD_BYTES]), None);
+        assert_eq!(HEADER.decode_successor(&head(HEADER, 2)[..HEAD_BYTES - 1]), None);
     }
 
     #[test]

@@ -3,14 +3,14 @@
 use super::active::{Active, version_limit};
 use super::disk::{Disk, DiskFile};
 use super::frame::frame_bytes;
-use super::segment::{FRAMES_AT, SegmentHeader, new_salt};
+use super::segment::{FRAMES_AT, HEADER_BYTES, SUCCESSOR_AT, SegmentHeader, new_salt};
 use super::{Frame, Kind, LogOptions, LogStats, payload_checksum};
 use crate::histogram::{Distribution, Histogram};
 use crate::layout::LogFile;
 use crate::{Error, Result};
 use shingle_shard::Version;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -273,7 +273,25 @@ impl Log {
             });
         }
         self.synced_to = first_position;
-        Ok(())
+        // Not before its name is durable: a power cut must not leave the number of a segment that never was.
+        if previous == 0 { Ok(()) } else { self.name_successor(previous, number) }
+    }
+
+    /// Has a segment say which one continues it: an opening then misses that one if its file is gone. Without it only that is not noticed, so it is not synced,
+    /// and left where a full disk has no room even to overwrite, as copy-on-write file systems may not.
+    fn name_successor(&mut self, previous: u64, number: u64) -> Result<()> {
+        let path = self.path(LogFile::Segment(previous));
+        let named = self.disk.open(&path).and_then(|mut file| {
+            let mut head = [0; HEADER_BYTES];
+            let read = file.read_at(&mut head, 0)?;
+            let header = SegmentHeader::decode(&head[..read])
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the segment's header is broken"))?;
+            file.write_at(&mut [IoSlice::new(&header.encode_successor(number))], SUCCESSOR_AT as u64)
+        });
+        match named.map_err(|error| Error::io("write", &path, error)) {
+            Ok(()) | Err(Error::NoSpace { .. }) => Ok(()),
+            Err(error) => Err(self.fail(error)),
+        }
     }
 
     /// A file of `bytes`: one that waits for reuse, or a new one with this number. Says whether it is new.

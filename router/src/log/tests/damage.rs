@@ -142,9 +142,13 @@ fn a_segment_that_is_missing_cut_short_or_exchanged_is_damage() -> Result<()> {
             matches!(name, Some(LogFile::Segment(_)))
         };
         let segments: Vec<_> = written.disk.paths().into_iter().filter(is_segment).collect();
-        let (_, older) = segments.split_last().expect("a log has a segment");
         // The oldest may hold nothing that the shards do not.
-        let Some((_, needed)) = older.split_first() else { continue };
+        let Some((_, needed)) = segments.split_first() else { continue };
+        let Some((newest, needed)) = needed.split_last() else { continue };
+        let disk = written.disk.fork(seed);
+        super::super::disk::Disk::remove(&disk, newest).expect("it is there");
+        let outcome = written.check(&disk, newest, &format!("seed {seed}: {newest:?} is missing"))?;
+        assert_eq!(outcome, Outcome::Damaged { offset: 0 }, "seed {seed}: {newest:?}");
         for path in needed {
             let disk = written.disk.fork(seed);
             super::super::disk::Disk::remove(&disk, path).expect("it is there");
