@@ -7,9 +7,10 @@ mod mount;
 
 use mount::Mount;
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread;
 
 const EXPORT: [&str; 4] = ["checkpoint", "export", "one", "backup"];
 const IMPORT: [&str; 6] = ["checkpoint", "import", "backup", "one", "--to", "imported"];
@@ -30,10 +31,11 @@ fn what_is_exported_is_not_deleted_meanwhile() {
     let gate = File::create(place.path("backup/LOCK")).expect("a writable directory");
     gate.lock().expect("the file system has locks");
     let mut export = place.command(&EXPORT).stdout(Stdio::null()).spawn().expect("it starts");
-    let manifest = File::open(place.path("data/checkpoints/one/CHECKPOINT")).expect("it is there");
-    while manifest.try_lock().is_ok() {
-        manifest.unlock().expect("it is locked");
+    let manifest = fs::metadata(place.path("data/checkpoints/one/CHECKPOINT")).expect("it is there").ino();
+    // Whoever asked by locking it would be in the export's way.
+    while !is_locked_by(export.id(), manifest) {
         assert!(export.try_wait().expect("it can be waited for").is_none(), "it did not wait, or holds nothing");
+        thread::yield_now();
     }
     let told = place.fails(1, &["checkpoint", "delete", "one"]);
     assert!(told.contains("is being exported"), "{told}");
@@ -42,6 +44,12 @@ fn what_is_exported_is_not_deleted_meanwhile() {
     place.ok(&["checkpoint", "delete", "one"]);
     place.ok(&IMPORT);
     assert!(place.ok(&["checkpoint", "verify", "./imported"]).starts_with("sound"));
+}
+
+fn is_locked_by(process: u32, inode: u64) -> bool {
+    let locks = fs::read_to_string("/proc/locks").expect("Linux tells them");
+    let (process, inode) = (format!(" {process} "), format!(":{inode} "));
+    locks.lines().any(|lock| lock.contains("FLOCK") && lock.contains(&process) && lock.contains(&inode))
 }
 
 /// Two that write the same file would leave it as neither has checked it.
