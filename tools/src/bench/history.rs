@@ -8,6 +8,7 @@ use super::contender::Contender;
 use super::driven::{self, Written};
 use super::figure::{Figure, Round};
 use super::keys::{Choices, KeySpace};
+use super::page_cache;
 use super::reading::Reads;
 use super::store::{Found, Reader, Store};
 use super::workload::{Plan, loaded_height};
@@ -53,6 +54,7 @@ impl Plan for History<'_> {
             ("heights", format!("a random one for every {READS_PER_HEIGHT} reads")),
             ("threads", self.args.readers.threads.to_string()),
             ("round", format!("{} s", self.args.readers.pace.seconds)),
+            ("page cache", "the store's files are read through before each round".to_owned()),
             ("checked", "every value is the one that its key had at that height".to_owned()),
         ];
         settings.extend(self.args.readers.pace.due("reads"));
@@ -81,6 +83,8 @@ impl Plan for History<'_> {
     }
 
     fn round(&self, number: u64, contender: &mut Contender, bar: &ProgressBar) -> anyhow::Result<Round> {
+        // What the system has forgotten of them while another store worked would be measured else.
+        page_cache::read_files(contender.dir())?;
         let store = contender.store()?;
         let ReadersArgs { threads, pace } = &self.args.readers;
         let driven = drive(*threads, pace, bar, |thread| {
