@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Removes the instance at `path`, which nobody has open, and its directory. Refuses, and touches nothing, if the instance is another, or if anything
+/// Removes the instance at `path`, which nobody has open, and its directory. Refuses, and removes nothing, if the instance is another, or if anything
 /// lies there that is no part of one.
 ///
 /// 1. It is looked whose it is, and what lies there.
