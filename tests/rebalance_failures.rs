@@ -1,9 +1,16 @@
 //! What fails in the midst of a rebalancing costs nothing: the store goes on, and the rebalancing is resumed or given up.
 
 use shingle::{Batch, Database, Error, Move, Plan, RebalanceOptions, RebalanceWait};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 const KEYS: u32 = 500;
+
+/// Failpoints are the process's: whoever sets one holds this.
+static FAILPOINTS: Mutex<()> = Mutex::new(());
 
 fn write(db: &Database, round: u32) {
     let mut batch = Batch::new();
@@ -33,9 +40,9 @@ fn wait_until_done(db: &Database) {
     }
 }
 
-/// In turn: failpoints are the process's.
 #[test]
 fn a_failed_step_is_resumed_or_given_up() {
+    let _alone = FAILPOINTS.lock();
     let finished = RebalanceOptions { wait: RebalanceWait::Finished, ..RebalanceOptions::default() };
     let mut round = 0;
     for give_up in [false, true] {
@@ -72,6 +79,7 @@ fn a_failed_step_is_resumed_or_given_up() {
 
 #[test]
 fn what_failed_goes_on_where_it_was() {
+    let _alone = FAILPOINTS.lock();
     let db = Database::builder("").shards(2).in_memory().expect("no disk");
     write(&db, 1);
     assert!(matches!(db.resume_rebalance(RebalanceOptions::default(), &|_| {}), Err(Error::NoRebalance)));
@@ -85,4 +93,110 @@ fn what_failed_goes_on_where_it_was() {
     wait_until_done(&db);
     check(&db, 2);
     assert_eq!(db.shards(), 3);
+}
+
+/// Copies all of a directory, with what lies in directories inside it.
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("room on the disk");
+    for entry in fs::read_dir(from).expect("a directory").map(|entry| entry.expect("it can be read").path()) {
+        let target = to.join(entry.file_name().expect("an entry has a name"));
+        if entry.is_dir() {
+            copy_dir(&entry, &target);
+        } else {
+            fs::copy(&entry, &target).expect("room on the disk");
+        }
+    }
+}
+
+/// What lies in the place of an emptied shard when its directory is to go.
+#[test]
+fn only_the_emptied_shard_itself_is_removed() {
+    let _alone = FAILPOINTS.lock();
+    type Put = fn(&Path, &Path);
+    let cases: [(&str, &str, Put); 5] = [
+        ("another store's shard", "it belongs to store", |place, root| {
+            fs::remove_dir_all(place).expect("it is closed");
+            let other = root.join("other");
+            Database::builder(&other).shards(4).open().expect("a new store").close().expect("a sound store");
+            copy_dir(&other.join("shards/003"), place);
+        }),
+        ("another shard of this store", "it is shard 0, not shard 3", |place, _| {
+            fs::remove_dir_all(place).expect("it is closed");
+            copy_dir(&place.with_file_name("000"), place);
+        }),
+        ("a file", "it is not a directory", |place, _| {
+            fs::remove_dir_all(place).expect("it is closed");
+            fs::write(place, "kept").expect("room on the disk");
+        }),
+        ("a directory of somebody", "letter.txt", |place, _| {
+            fs::remove_dir_all(place).expect("it is closed");
+            fs::create_dir(place).expect("room on the disk");
+            fs::write(place.join("letter.txt"), "kept").expect("room on the disk");
+        }),
+        ("a file in the shard", "letter.txt", |place, _| {
+            fs::write(place.join("letter.txt"), "kept").expect("room on the disk");
+        }),
+    ];
+    let finished = RebalanceOptions { wait: RebalanceWait::Finished, ..RebalanceOptions::default() };
+    for (case, told, put) in cases {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("store");
+        let db = Database::builder(&path).shards(4).open().expect("a new store");
+        write(&db, 1);
+        // Its directory is still there, and the store is closed before it goes.
+        fail::cfg("remove::before_looking", "return").expect("a known action");
+        db.rebalance(&spread(&db, 3), finished, &|_| {}).expect_err("the removal fails");
+        db.close().expect("a sound store");
+        let place = path.join("shards/003");
+        put(&place, dir.path());
+        let names = |place: &Path| -> Vec<_> {
+            let entries = fs::read_dir(place).into_iter().flatten().map(|entry| entry.expect("it can be read").path());
+            // RocksDB begins a new log of its own, whoever looks.
+            entries
+                .filter(|path| !path.to_string_lossy().contains("LOG"))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect()
+        };
+        let before = names(&place);
+        fail::remove("remove::before_looking");
+        let db = Database::open(&path).expect("a sound store");
+        let failed = db.resume_rebalance(finished, &|_| {}).expect_err(case).to_string();
+        assert!(failed.contains(told) && failed.contains("003"), "{case}: {failed}");
+        assert_eq!(names(&place), before, "{case}");
+        check(&db, 1);
+        // Out of the way, and it goes on; what was the shard's own goes then.
+        if case == "a file in the shard" {
+            fs::rename(place.join("letter.txt"), dir.path().join("letter.txt")).expect("the same file system");
+        } else {
+            fs::rename(&place, dir.path().join("aside")).expect("the same file system");
+        }
+        db.resume_rebalance(finished, &|_| {}).expect("nothing is in the way");
+        assert!(!place.exists(), "{case}");
+        assert_eq!(db.rebalance_status(), None, "{case}");
+        check(&db, 1);
+    }
+}
+
+/// A removal that was cut short has nothing left that says whose the shard was, but for the file that was written for that.
+#[test]
+fn a_removal_that_was_cut_short_goes_on() {
+    let _alone = FAILPOINTS.lock();
+    let finished = RebalanceOptions { wait: RebalanceWait::Finished, ..RebalanceOptions::default() };
+    for point in ["remove::after_the_mark", "remove::before_the_mark_goes"] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("store");
+        let db = Database::builder(&path).shards(4).open().expect("a new store");
+        write(&db, 1);
+        fail::cfg(point, "1*return").expect("a known action");
+        db.rebalance(&spread(&db, 3), finished, &|_| {}).expect_err("the removal fails");
+        db.close().expect("a sound store");
+        let place = path.join("shards/003");
+        assert!(place.exists() && !place.join("CURRENT").exists(), "{point}");
+        let db = Database::open(&path).expect("a sound store");
+        wait_until_done(&db);
+        assert!(!place.exists(), "{point}");
+        check(&db, 1);
+        assert_eq!(db.shards(), 3);
+    }
 }

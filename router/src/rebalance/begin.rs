@@ -11,7 +11,6 @@ use crate::shards::Topology;
 use crate::{Error, Result, durable};
 use shingle_shard::backend::{Arriving, Backend, MemoryBackend, RocksBackend};
 use shingle_shard::{Shard, Version};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -171,7 +170,7 @@ impl Core {
             manifest.shards.retain(|shard| !dirs.contains(shard));
             manifest.rebalance = Some(Unfinished::Removing { dirs: dirs.to_vec() });
         };
-        let removed = disk.change_manifest(before).and_then(|()| remove_dirs(&disk.dir, dirs));
+        let removed = disk.change_manifest(before).and_then(|()| disk.remove_shards(dirs));
         let _at_next_open = removed.and_then(|()| disk.change_manifest(|manifest| manifest.rebalance = None));
     }
 }
@@ -184,6 +183,15 @@ impl Disk {
         Ok(RocksBackend::create(&path, &identity, &self.engine.rocks, &self.engine.shared)?)
     }
 
+    /// Removes shards that the manifest has forgotten: those with the numbers after its own. Whatever else has come to lie in their place stays.
+    pub(super) fn remove_shards(&self, dirs: &[PathBuf]) -> Result<()> {
+        let manifest = self.manifest.lock().clone();
+        for (number, dir) in (manifest.shards.len()..).zip(dirs) {
+            RocksBackend::remove(&self.dir.join(dir), &manifest.identity(number))?;
+        }
+        Ok(())
+    }
+
     /// Replaces the manifest by a changed one, durably.
     pub(super) fn change_manifest(&self, change: impl FnOnce(&mut Manifest)) -> Result<()> {
         let mut manifest = self.manifest.lock();
@@ -193,17 +201,4 @@ impl Disk {
         *manifest = changed;
         Ok(())
     }
-}
-
-/// Removes directories of shards, relative to the store's where they lie inside.
-pub(crate) fn remove_dirs(store: &Path, dirs: &[PathBuf]) -> Result<()> {
-    for dir in dirs.iter().map(|dir| store.join(dir)) {
-        match fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", &dir, error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

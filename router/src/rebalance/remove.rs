@@ -1,6 +1,5 @@
 //! Emptied shards are closed, and their directories removed.
 
-use super::begin::remove_dirs;
 use super::status::RebalancePhase;
 use super::{Interrupted, Unfinished};
 use crate::core::Core;
@@ -52,7 +51,7 @@ impl Core {
                 }
             }
             fail::fail_point!("move::before_removing");
-            self.disk.as_ref().map_or(Ok(()), |disk| remove_dirs(&disk.dir, dirs))
+            self.disk.as_ref().map_or(Ok(()), |disk| disk.remove_shards(dirs))
         })?;
         fail::fail_point!("move::after_removing");
         Ok(())

@@ -106,18 +106,19 @@ fn a_million_keys_are_within_three_per_cent_of_even_before_and_after() {
     let slots = Slots { routing: RoutingKey::Whole, count: 4096 };
     let four = even(4096, 4);
     let (_, eight) = check(&four, &Goal::even(8));
-    let (_, twelve) =
-        check(&Occupancy { shards: 8, owners: eight.clone(), loads: four.loads.clone() }, &Goal::even(12));
+    let of_eight = Occupancy { shards: 8, owners: eight.clone(), loads: four.loads.clone() };
+    let (_, twelve) = check(&of_eight, &Goal::even(12));
+    let (_, sixteen) = check(&of_eight, &Goal::even(16));
     let mut rng = SmallRng::seed_from_u64(3);
-    let mut keys = [[0_u64; 16]; 3];
+    let mut keys = [[0_u64; 16]; 4];
     for _ in 0..1_000_000 {
         let key: [u8; 32] = rng.random();
         let slot = slots.slot_of(&key) as usize;
-        for (counted, owners) in keys.iter_mut().zip([&four.owners, &eight, &twelve]) {
+        for (counted, owners) in keys.iter_mut().zip([&four.owners, &eight, &twelve, &sixteen]) {
             counted[owners[slot]] += 1;
         }
     }
-    for (counted, shards) in keys.iter().zip([4, 8, 12]) {
+    for (counted, shards) in keys.iter().zip([4, 8, 12, 16]) {
         let mean = 1_000_000.0 / shards as f64;
         for (shard, &keys) in counted[..shards].iter().enumerate() {
             assert!((keys as f64 / mean - 1.0).abs() < 0.03, "shard {shard} of {shards} has {keys} keys");

@@ -24,6 +24,11 @@ pub(super) fn current_file(shard: &Path) -> PathBuf {
     shard.join("CURRENT")
 }
 
+/// Says whose shard this was that is being removed: the identity, as the meta family had it.
+pub(super) fn removing_file(shard: &Path) -> PathBuf {
+    shard.join("REMOVING")
+}
+
 /// Where files are written before they are ingested: on the shard's own file system, so that ingestion is a rename.
 pub(super) fn ingest_dir(shard: &Path) -> PathBuf {
     shard.join("ingest")

@@ -30,11 +30,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         [&self.format.to_be_bytes()[..], &self.shard.to_be_bytes(), self.store.as_bytes()].concat()
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (format, rest) = bytes.split_first_chunk()?;
         let (shard, store) = rest.split_first_chunk()?;
         let store = String::from_utf8(store.to_vec()).ok()?;
@@ -42,7 +42,7 @@ impl Identity {
     }
 
     /// How `found` differs, in words.
-    fn difference(&self, found: &Self) -> String {
+    pub(super) fn difference(&self, found: &Self) -> String {
         if self.store != found.store {
             format!("it belongs to store {}, not to {}", found.store, self.store)
         } else if self.shard != found.shard {

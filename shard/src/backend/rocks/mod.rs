@@ -34,6 +34,7 @@ mod presence;
 mod prune;
 mod read;
 mod reclaim;
+mod remove;
 mod repair;
 mod retract;
 mod row;
@@ -129,6 +130,12 @@ impl RocksBackend {
     ) -> Result<()> {
         let backend = open::open(path, from, options, shared, open::Mode::Open)?;
         meta::rename(&backend.db, path, to)
+    }
+
+    /// Removes the instance at `path`, which nobody has open, with its directory; nothing is done if nothing is there. Refuses another store's or another
+    /// shard's, and a directory in which anything else lies. Can be tried again after a crash.
+    pub fn remove(path: &Path, identity: &Identity) -> Result<()> {
+        remove::remove(path, identity)
     }
 
     /// Runs RocksDB's own repair on the instance at `path`, a copy that nobody has open, and refuses what that has made unless nothing is known to be lost.
