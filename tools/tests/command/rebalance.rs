@@ -2,6 +2,7 @@
 
 use crate::support::Place;
 use serde_json::{Value, json};
+use std::process::Command;
 
 /// A store of eight shards in ./data, with some blocks.
 fn chain() -> Place {
@@ -214,7 +215,8 @@ fn what_is_not_under_way_can_be_neither_resumed_nor_aborted() {
 
 #[test]
 fn one_that_was_killed_is_gone_on_with_or_given_up() {
-    for action in ["resume", "abort"] {
+    // As by Ctrl-C, and for good.
+    for (action, signal) in [("resume", "INT"), ("abort", "KILL")] {
         let place = chain();
         let state = place.ok(&["scan"]);
         // So slow that it would take minutes.
@@ -228,7 +230,8 @@ fn one_that_was_killed_is_gone_on_with_or_given_up() {
             assert!(running.try_wait().expect("a child of this process").is_none(), "it ended by itself");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        running.kill().expect("it runs");
+        let asked = Command::new("kill").args([format!("-{signal}"), running.id().to_string()]).status();
+        assert!(asked.expect("there is a shell's kill").success());
         running.wait().expect("a child of this process");
         // Opening the store lets it go on, so that it may have handed over before it could be given up.
         let ended = place.run(&["rebalance", action]);
