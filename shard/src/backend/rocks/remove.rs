@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 /// lies there that is no part of one.
 ///
 /// 1. It is looked whose it is, and what lies there.
-/// 2. A file says that it is being removed: from here on nothing else can say whose it was, should this be cut short.
+/// 2. A file says that it is being removed: from here on nothing else can say whose it was, should this be cut short. What never had an identity needs none: it stays
+///    what it is, whatever of it is gone, once RocksDB does not find it any more.
 /// 3. Everything else goes, then that file, then the directory.
 pub(super) fn remove(path: &Path, identity: &Identity) -> Result<()> {
     fail::fail_point!("remove::before_looking", |_| Err(stopped(path)));
@@ -33,8 +34,10 @@ pub(super) fn remove(path: &Path, identity: &Identity) -> Result<()> {
         if let Some(stranger) = stranger(&dir, &entries).map_err(io)? {
             return Err(foreign(format!("it holds {}, which is no part of a shard", stranger.display())));
         }
-        check_owner(&dir, &entries, identity)?;
-        mark(&marker, identity).map_err(io)?;
+        match check_owner(&dir, &entries, identity)? {
+            Found::Shard => make_room_and_mark(&marker, &entries, identity).map_err(io)?,
+            Found::Beginning => remove_if_there(&current_file(&dir)).map_err(io)?,
+        }
         fail::fail_point!("remove::after_the_mark", |_| {
             fs::remove_file(current_file(&dir)).map_err(io)?;
             Err(stopped(path))
@@ -42,7 +45,7 @@ pub(super) fn remove(path: &Path, identity: &Identity) -> Result<()> {
         entries.iter().filter(|entry| **entry != marker).try_for_each(|entry| remove_entry(entry)).map_err(io)?;
         File::open(&dir).and_then(|dir| dir.sync_all()).map_err(io)?;
         fail::fail_point!("remove::before_the_mark_goes", |_| Err(stopped(path)));
-        fs::remove_file(&marker).map_err(io)?;
+        remove_if_there(&marker).map_err(io)?;
     }
     fs::remove_dir(&dir).map_err(io)?;
     if link { fs::remove_file(path).map_err(io) } else { Ok(()) }
@@ -82,7 +85,7 @@ fn is_table(file: &Path) -> bool {
 fn is_rocksdb_file(file: &Path) -> bool {
     let Some(name) = file.file_name().and_then(|name| name.to_str()) else { return false };
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if ["CURRENT", "IDENTITY", "LOCK", "LOG"].contains(&name) || name.starts_with("LOG.old.") {
+    if ["CURRENT", "IDENTITY", "LOCK"].contains(&name) || is_information_log(file) {
         return true;
     }
     match name.split_once('.') {
@@ -96,12 +99,20 @@ fn numbered<'a>(name: &'a str, kind: &str) -> Option<&'a str> {
     name.strip_prefix(kind)
 }
 
-/// Refuses what is not `identity`. What says nothing of itself is a shard that was being made, if there is nothing in it.
-fn check_owner(dir: &Path, entries: &[PathBuf], identity: &Identity) -> Result<()> {
+/// What lies in the directory.
+enum Found {
+    /// The shard that is meant.
+    Shard,
+    /// A shard that was being made: it says nothing of itself, and there is nothing in it.
+    Beginning,
+}
+
+/// Refuses what is not `identity`.
+fn check_owner(dir: &Path, entries: &[PathBuf], identity: &Identity) -> Result<Found> {
     let foreign = |what: String| Err(Error::Foreign { path: dir.into(), what });
     let found = match fs::read(removing_file(dir)) {
         // An empty or cut one was not yet durable, and nothing was removed.
-        Ok(bytes) if bytes == identity.encode() => return Ok(()),
+        Ok(bytes) if bytes == identity.encode() => return Ok(Found::Shard),
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(classify_io(dir, &error)),
         _ if current_file(dir).exists() => {
             let db = DB::open_for_read_only(&Options::default(), dir, false).map_err(|e| classify(dir, &e))?;
@@ -115,14 +126,36 @@ fn check_owner(dir: &Path, entries: &[PathBuf], identity: &Identity) -> Result<(
     };
     match found {
         Some(bytes) => match Identity::decode(&bytes) {
-            Some(found) if found == *identity => Ok(()),
+            Some(found) if found == *identity => Ok(Found::Shard),
             Some(found) => foreign(identity.difference(&found)),
             None => foreign("its identity cannot be read".into()),
         },
         None if entries.iter().any(|entry| is_table(entry)) => {
             foreign("it says of no store that it belongs to it".into())
         }
-        None => Ok(()),
+        None => Ok(Found::Beginning),
+    }
+}
+
+/// A full disk may be why the shard goes: RocksDB's information logs, which say nothing of whose it is, make way for the mark.
+fn make_room_and_mark(marker: &Path, entries: &[PathBuf], identity: &Identity) -> io::Result<()> {
+    match mark(marker, identity) {
+        Err(error) if error.kind() == ErrorKind::StorageFull => {
+            entries.iter().filter(|entry| is_information_log(entry)).try_for_each(|log| remove_if_there(log))?;
+            mark(marker, identity)
+        }
+        outcome => outcome,
+    }
+}
+
+fn is_information_log(file: &Path) -> bool {
+    file.file_name().and_then(|name| name.to_str()).is_some_and(|name| name == "LOG" || name.starts_with("LOG.old."))
+}
+
+fn remove_if_there(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -134,5 +167,11 @@ fn mark(marker: &Path, identity: &Identity) -> io::Result<()> {
 }
 
 fn remove_entry(entry: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(entry)?.is_dir() { fs::remove_dir_all(entry) } else { fs::remove_file(entry) }
+    match fs::symlink_metadata(entry) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(entry),
+        Ok(_) => fs::remove_file(entry),
+        // It made way for the mark.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
