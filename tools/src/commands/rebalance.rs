@@ -3,14 +3,15 @@
 use super::shards::{measure, measure_on};
 use super::simulation::{self, print_shortfalls};
 use crate::args::{
-    AbortArgs, MovingArgs, RebalanceAction, RebalanceArgs, RebalanceStatusArgs, ReshardArgs, ResumeArgs, TokenArgs,
-    WantedArgs,
+    AbortArgs, MovingArgs, RebalanceAction, RebalanceArgs, RebalanceStatusArgs, ReshardArgs, ResumeArgs, StoreArgs,
+    TokenArgs, WantedArgs,
 };
 use crate::failure::Usage;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::remote::{Node, Others};
 use crate::{progress, units};
+use anyhow::{anyhow, bail};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,11 +21,13 @@ use shingle::{
     RebalanceWait, Rebalanced, ReshardRequest, Simulation,
 };
 use std::collections::BTreeMap;
+use std::thread;
 use std::time::Duration;
 
+/// How often it is looked whether Ctrl-C was pressed.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// What Ctrl-C leaves.
-const INTERRUPTED: &str = "interrupted; what has begun goes on when the store is next opened: `shingle rebalance resume` \
-                           waits for it, `shingle rebalance abort` gives it up";
 const NODE_GOES_ON: &str = "interrupted; the node goes on with it: `shingle rebalance status --url` says how far it is, \
                             `shingle rebalance abort --url` gives it up";
 
@@ -50,7 +53,7 @@ pub(crate) fn run(args: &RebalanceArgs, out: &mut Output) -> anyhow::Result<()> 
             let db = args.store.open()?;
             measure(&db, args.wanted.measure)?;
             let simulation = db.plan_rebalance(&request)?;
-            carry_out(db, &simulation, &args.moving, out)
+            carry_out(db, &simulation, &args.moving, &args.store, out)
         }
     }
 }
@@ -67,7 +70,7 @@ pub(crate) fn reshard(args: &ReshardArgs, out: &mut Output) -> anyhow::Result<()
     }
     let db = args.store.open()?;
     let simulation = db.plan_reshard(&request)?;
-    carry_out(db, &simulation, &args.moving, out)
+    carry_out(db, &simulation, &args.moving, &args.store, out)
 }
 
 impl WantedArgs {
@@ -89,13 +92,18 @@ impl WantedArgs {
     }
 }
 
-fn carry_out(db: Database, simulation: &Simulation, moving: &MovingArgs, out: &mut Output) -> anyhow::Result<()> {
+fn carry_out(
+    db: Database,
+    simulation: &Simulation,
+    moving: &MovingArgs,
+    store: &StoreArgs,
+    out: &mut Output,
+) -> anyhow::Result<()> {
     if moving.simulate {
         db.close()?;
         return print_simulation(simulation, out);
     }
-    Interrupt::ends_saying(INTERRUPTED)?;
-    let outcome = with_bar(|tell| db.carry_out(simulation, finished(moving.rate), tell))?;
+    let outcome = until_interrupted(&db, store, |tell| db.carry_out(simulation, finished(moving.rate), tell))??;
     db.close()?;
     report(&outcome, Committing::Nobody, out)
 }
@@ -221,9 +229,8 @@ fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
         return report(&outcome, Committing::Others, out);
     }
     let db = args.store.open()?;
-    Interrupt::ends_saying(INTERRUPTED)?;
     let was_there = db.rebalance_status().is_some();
-    let done = match with_bar(|tell| db.resume_rebalance(finished(args.rate), tell)) {
+    let done = match until_interrupted(&db, &args.store, |tell| db.resume_rebalance(finished(args.rate), tell))? {
         // Opening the store has let it go on, and it was at its end already.
         Err(Error::NoRebalance) if was_there => None,
         done => Some(done?),
@@ -281,6 +288,38 @@ fn act_with_bar(
             }
         })
     })
+}
+
+/// Shows how far it is while it runs. Ctrl-C closes the store beneath it: that ends it between two slices, and what the next opening goes on with is
+/// as durable as after any closing.
+fn until_interrupted<T>(
+    db: &Database,
+    store: &StoreArgs,
+    work: impl FnOnce(&dyn Fn(&RebalanceStatus)) -> shingle::Result<T>,
+) -> anyhow::Result<shingle::Result<T>> {
+    let interrupt = Interrupt::listen()?;
+    let closing = {
+        let (db, interrupt) = (db.clone(), interrupt.clone());
+        thread::spawn(move || {
+            while !interrupt.asked() {
+                thread::sleep(LOOK);
+            }
+            db.close()
+        })
+    };
+    let done = with_bar(work);
+    if !matches!(done, Err(Error::Closed)) || !interrupt.asked() {
+        return Ok(done);
+    }
+    closing.join().map_err(|_| anyhow!("the store could not be closed"))??;
+    if db.rebalance_status().is_none() {
+        bail!("interrupted; nothing was begun");
+    }
+    let dir = store.dir.display();
+    bail!(
+        "interrupted; the rebalancing is not finished and goes on whenever the store is opened: `shingle rebalance resume --dir {dir}` \
+         waits for it, `shingle rebalance abort --dir {dir}` gives it up"
+    )
 }
 
 /// Shows how far it is while it runs.

@@ -2,7 +2,8 @@
 
 use crate::support::Place;
 use serde_json::{Value, json};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// A store of eight shards in ./data, with some blocks.
 fn chain() -> Place {
@@ -213,31 +214,66 @@ fn what_is_not_under_way_can_be_neither_resumed_nor_aborted() {
     place.fails(2, &["rebalance", "--to-shards", "4", "status"]);
 }
 
+/// Begins one that would take minutes, and waits until it copies.
+fn begin_slowly(place: &Place) -> Child {
+    let mut running = place
+        .command(&["rebalance", "--to-shards", "9", "--rate", "1KiB"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command can be started");
+    let manifest = || std::fs::read_to_string(place.path("data/MANIFEST")).unwrap_or_default();
+    while !manifest().contains("copying") {
+        assert!(running.try_wait().expect("a child of this process").is_none(), "it ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running
+}
+
+fn signal(running: &Child, signal: &str) {
+    let asked = Command::new("kill").args([format!("-{signal}"), running.id().to_string()]).status();
+    assert!(asked.expect("there is a shell's kill").success());
+}
+
 #[test]
 fn one_that_was_killed_is_gone_on_with_or_given_up() {
-    // As by Ctrl-C, and for good.
-    for (action, signal) in [("resume", "INT"), ("abort", "KILL")] {
+    for action in ["resume", "abort"] {
         let place = chain();
         let state = place.ok(&["scan"]);
-        // So slow that it would take minutes.
-        let mut running = place
-            .command(&["rebalance", "--to-shards", "9", "--rate", "1KiB"])
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .expect("the command can be started");
-        let manifest = || std::fs::read_to_string(place.path("data/MANIFEST")).unwrap_or_default();
-        while !manifest().contains("copying") {
-            assert!(running.try_wait().expect("a child of this process").is_none(), "it ended by itself");
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        let asked = Command::new("kill").args([format!("-{signal}"), running.id().to_string()]).status();
-        assert!(asked.expect("there is a shell's kill").success());
+        let mut running = begin_slowly(&place);
+        signal(&running, "KILL");
         running.wait().expect("a child of this process");
         // Opening the store lets it go on, so that it may have handed over before it could be given up.
         let ended = place.run(&["rebalance", action]);
         assert!(ended.code == Some(0) || action == "abort" && ended.code == Some(1), "{ended:?}");
         while place.json(&["rebalance", "status", "--json"]) != Value::Null {}
         assert_eq!(shards(&place).len(), if action == "abort" && ended.code == Some(0) { 8 } else { 9 }, "{ended:?}");
+        assert_eq!(place.ok(&["scan"]), state);
+        assert_eq!(place.json(&["verify", "--json"])["sound"], true);
+    }
+}
+
+/// Ctrl-C, and what a service manager sends: it closes the store, and says what goes on with it.
+#[test]
+fn one_that_was_interrupted_closes_the_store_and_names_what_goes_on_with_it() {
+    for asked in ["INT", "TERM"] {
+        let place = chain();
+        let state = place.ok(&["scan"]);
+        let running = begin_slowly(&place);
+        signal(&running, asked);
+        let ended = running.wait_with_output().expect("a child of this process");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{asked}: {said}");
+        let resume = said.split('`').nth(1).expect("a command is named");
+        assert!(said.contains("interrupted; the rebalancing is not finished"), "{said}");
+        let manifest = std::fs::read_to_string(place.path("data/MANIFEST")).expect("a store");
+        assert!(manifest.contains("copying"), "{manifest}");
+        // As it stands.
+        let resume: Vec<_> = resume.split(' ').skip(1).collect();
+        assert_eq!(resume[..2], ["rebalance", "resume"]);
+        place.ok(&resume);
+        assert_eq!(shards(&place).len(), 9);
+        assert_eq!(place.json(&["rebalance", "status", "--json"]), Value::Null);
         assert_eq!(place.ok(&["scan"]), state);
         assert_eq!(place.json(&["verify", "--json"])["sound"], true);
     }
