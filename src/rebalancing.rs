@@ -76,7 +76,8 @@ impl Database {
         self.store.rebalance_status()
     }
 
-    /// Goes on with a rebalancing that has failed, and waits for it. After an opening it goes on by itself.
+    /// Goes on with a rebalancing that has failed, and waits for it. After an opening it goes on by itself. Either way it keeps the rate that it had, unless
+    /// `options` give another.
     ///
     /// # Errors
     /// `InvalidArgument` if there is none; otherwise as [`Database::rebalance`].
@@ -96,9 +97,12 @@ impl Database {
         self.store.abort_rebalance()
     }
 
-    /// Copies at most so many bytes a second from now on; `None`: as fast as it goes.
-    pub fn set_rebalance_rate(&self, bytes_per_sec: Option<u64>) {
-        self.store.set_rebalance_rate(bytes_per_sec);
+    /// Copies at most so many bytes a second from now on, also after the next opening; `None`: as fast as it goes.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`: it goes on at the rate that it had.
+    pub fn set_rebalance_rate(&self, bytes_per_sec: Option<u64>) -> Result<()> {
+        self.store.set_rebalance_rate(bytes_per_sec)
     }
 
     /// The shard on which each slot lives, by slot.

@@ -89,7 +89,7 @@ fn what_failed_goes_on_where_it_was() {
     check(&db, 2);
     assert!(db.rebalance_status().is_some_and(|status| status.bytes_per_sec_max == Some(1)));
     // It would take hours; the new rate counts at once.
-    db.set_rebalance_rate(None);
+    db.set_rebalance_rate(None).expect("no disk");
     wait_until_done(&db);
     check(&db, 2);
     assert_eq!(db.shards(), 3);

@@ -101,6 +101,7 @@ fn slots_on_their_way_are_no_damage_and_do_not_hide_any() {
         victims.iter().for_each(|table| flip(table));
         is_sound(&store);
         let db = open(&store);
+        db.set_rebalance_rate(None).expect("room on the disk");
         while db.rebalance_status().is_some() {
             std::thread::yield_now();
         }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const FORMAT: u32 = 1;
 /// The format of a manifest that tells of a rebalancing under way: code that knows none of it must not open the store.
 pub(crate) const FORMAT_REBALANCING: u32 = 2;
+/// The format of a manifest that tells of one with a rate.
+pub(crate) const FORMAT_REBALANCING_AT_RATE: u32 = 3;
 
 /// First bytes of a log segment.
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"shinglog";

@@ -2,7 +2,9 @@
 //!
 //! JSON, whose last member is the checksum of every byte before it. It is small and replaced whole.
 
-use crate::layout::{FORMAT, FORMAT_REBALANCING, Layout, StoreId, parse_store_id, store_id_text};
+use crate::layout::{
+    FORMAT, FORMAT_REBALANCING, FORMAT_REBALANCING_AT_RATE, Layout, StoreId, parse_store_id, store_id_text,
+};
 use crate::rebalance::Unfinished;
 use crate::slot::{RoutingKey, SHARDS_MAX, SLOTS_MAX, SlotMap, Slots};
 use crate::{Error, Result, durable, sealed};
@@ -113,7 +115,11 @@ impl Manifest {
 
     fn to_text(&self) -> Result<String> {
         let written = Written {
-            format: if self.rebalance.is_some() { FORMAT_REBALANCING } else { FORMAT },
+            format: match &self.rebalance {
+                None => FORMAT,
+                Some(unfinished) if unfinished.bytes_per_sec().is_none() => FORMAT_REBALANCING,
+                Some(_) => FORMAT_REBALANCING_AT_RATE,
+            },
             store_id: store_id_text(&self.store_id),
             epoch: self.epoch,
             hash: HASH.to_owned(),
@@ -155,7 +161,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest> {
     let unreadable = |error: serde_json::Error| damaged(error.to_string());
     let any: AnyFormat = serde_json::from_str(&json).map_err(unreadable)?;
     let mismatch = |what, made_with, asked| Error::Mismatch { path: path.to_owned(), what, made_with, asked };
-    if any.format != FORMAT && any.format != FORMAT_REBALANCING {
+    if ![FORMAT, FORMAT_REBALANCING, FORMAT_REBALANCING_AT_RATE].contains(&any.format) {
         return Err(mismatch("format", any.format.to_string(), FORMAT.to_string()));
     }
     if any.hash.as_deref() != Some(HASH) {
@@ -228,6 +234,28 @@ mod tests {
         Ok(())
     }
 
+    /// Each is written in the oldest format that can tell it, and code of that format knows every member of it.
+    #[test]
+    fn a_rebalancing_without_a_rate_is_read_as_it_was_written_before_there_were_rates() -> Result<()> {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        for (bytes_per_sec, format) in [(None, 2), (Some(1 << 20), 3)] {
+            let next = SlotMap::even(4096, 2);
+            let copying = Unfinished::Copying { next, shards_before: 3, shards_after: 2, bytes_per_sec };
+            let manifest = Manifest { rebalance: Some(copying), ..manifest() };
+            manifest.store(dir.path())?;
+            assert_eq!(Manifest::load(dir.path())?, manifest);
+            let bytes = std::fs::read(Layout { dir: dir.path() }.manifest()).expect("just written");
+            let json: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+            assert_eq!(json["format"], format);
+            let rebalance = json["rebalance"].as_object().expect("an object");
+            let members: std::collections::BTreeSet<_> = rebalance.keys().map(String::as_str).collect();
+            let mut expected = std::collections::BTreeSet::from(["next", "shards_after", "shards_before", "state"]);
+            expected.extend(bytes_per_sec.map(|_| "bytes_per_sec"));
+            assert_eq!(members, expected);
+        }
+        Ok(())
+    }
+
     #[test]
     fn every_flipped_bit_and_every_shortening_is_damage() -> Result<()> {
         let path = Path::new("MANIFEST");
@@ -252,7 +280,7 @@ mod tests {
         let body = text.split_once(",\n  \"checksum\"").expect("written so").0;
         assert_eq!(load_text(dir.path(), sealed::seal(body).as_bytes())?, manifest());
         for (was, becomes, kind) in [
-            ("\"format\": 1", "\"format\": 3", ErrorKind::Mismatch),
+            ("\"format\": 1", "\"format\": 4", ErrorKind::Mismatch),
             ("xxh3_64", "xxh32", ErrorKind::Mismatch),
             ("\"slots\": 4096", "\"slots\": 4095", ErrorKind::Damaged),
             ("\"/mnt/fast/001\",", "", ErrorKind::Damaged),

@@ -206,8 +206,11 @@ impl Store {
     }
 
     /// Copies no faster than this from now on; `None`: as fast as it goes.
-    pub fn set_rebalance_rate(&self, bytes_per_sec: Option<u64>) {
-        self.core.set_rebalance_rate(bytes_per_sec);
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`: it goes on at the rate that it had.
+    pub fn set_rebalance_rate(&self, bytes_per_sec: Option<u64>) -> Result<()> {
+        self.core.set_rebalance_rate(bytes_per_sec)
     }
 
     /// The shard on which each slot lives.

@@ -27,7 +27,7 @@ pub(super) fn carry_out<T: Planned>(asked: T, db: &Database, reporter: &Reporter
 }
 
 pub(super) fn rate(asked: ResumeRequest, db: &Database, _: &Reporter) -> Result<Value> {
-    db.set_rebalance_rate(asked.rate_bytes_per_sec);
+    db.set_rebalance_rate(asked.rate_bytes_per_sec)?;
     Ok(json!(asked))
 }
 

@@ -65,7 +65,8 @@ pub struct CheckpointRequest {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResumeRequest {
-    /// Bytes that are copied in a second at the most, from now on; `None`: as many as the disks take.
+    /// Bytes that are copied in a second at the most, from now on; `None`: as before when it is resumed, and for
+    /// `/rebalance/rate` as many as the disks take.
     #[serde(default)]
     pub rate_bytes_per_sec: Option<u64>,
 }

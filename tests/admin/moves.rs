@@ -322,6 +322,8 @@ fn an_end_in_the_midst_of_it_is_waited_for_by_nobody() {
     };
     let server = db.serve("127.0.0.1:0".parse().expect("an address")).start().expect("it can listen");
     let node = Node { server, db, dir };
+    assert_eq!(status(&node)["bytes_per_sec_max"], 1024, "as it was asked to");
+    node.db.set_rebalance_rate(None).expect("room on the disk");
     wait_until("it is gone on with", || status(&node) == Value::Null);
     assert_eq!((node.db.shards(), contents(&node)), (4, before));
 }

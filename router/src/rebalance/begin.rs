@@ -46,7 +46,8 @@ impl Core {
         let made = self
             .share_among(topology.all(), most)
             .and_then(|()| self.make_new_shards(&topology, plan.shards_after, &dirs));
-        let unfinished = Unfinished::Copying { next, shards_before: before, shards_after: plan.shards_after };
+        let unfinished =
+            Unfinished::Copying { next, shards_before: before, shards_after: plan.shards_after, bytes_per_sec };
         let begun = made.and_then(|made| {
             fail::fail_point!("move::after_shards");
             shards.extend(made);
@@ -68,7 +69,6 @@ impl Core {
             state.begun += 1;
             state.figures = Some(Figures::of(&unfinished, &topology.map));
             state.unfinished = Some(unfinished.clone());
-            state.bytes_per_sec = bytes_per_sec;
             (state.failure, state.give_up, state.handing_over, state.unread) = (None, false, false, false);
         }
         self.replace_topology(shards, topology.map.clone(), unfinished.next().cloned());

@@ -154,7 +154,7 @@ impl Core {
             return Ok(bytes);
         }
         let (mut cursor, mut page) = (source.rows.clone(), Page::default());
-        let rate = self.rebalancer.state.lock().bytes_per_sec.unwrap_or(u64::MAX);
+        let rate = self.rebalancer.state.lock().bytes_per_sec().unwrap_or(u64::MAX);
         let bytes = (rate / SLICES_PER_SEC).clamp(SLICE_BYTES_MIN, SLICE.bytes as u64) as usize;
         shard.backend().rows(&mut cursor, through, &pick, PageLimit { bytes, ..SLICE }, &mut page)?;
         for row in (0..page.len()).filter_map(|row| page.get(row)) {

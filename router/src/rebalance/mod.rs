@@ -55,7 +55,7 @@ use std::time::Duration;
 /// The rebalancing under way, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Rebalancer {
-    /// One is begun at a time. The first lock of all.
+    /// One is begun at a time, and none while the rate is changed. The first lock of all.
     beginning: Mutex<()>,
     /// Shared by slices of copying and cleaning. Taken alone by the hand-over, and, behind the flusher's lock, by who must have no slice beside him.
     slices: RwLock<()>,
@@ -76,7 +76,6 @@ struct State {
     begun: u64,
     finished: u64,
     given_up: u64,
-    bytes_per_sec: Option<u64>,
     /// Emptied shards that are out of the store already, until nobody reads by an older topology.
     dropped: Vec<Arc<Shard>>,
     /// Why the thread does not go on.
@@ -87,6 +86,12 @@ struct State {
     /// The cleaning need not wait for older readers: nobody reads there.
     unread: bool,
     stop: bool,
+}
+
+impl State {
+    fn bytes_per_sec(&self) -> Option<u64> {
+        self.unfinished.as_ref()?.bytes_per_sec()
+    }
 }
 
 impl Rebalancer {

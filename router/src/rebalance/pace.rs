@@ -53,6 +53,22 @@ impl Pace {
 }
 
 impl Core {
+    /// Copies no faster than this from now on. The manifest has it first, so that whatever opens the store next keeps to it.
+    pub(crate) fn set_rebalance_rate(&self, bytes_per_sec: Option<u64>) -> crate::Result<()> {
+        let _one_at_a_time = self.rebalancer.beginning.lock();
+        if self.rebalancer.state.lock().bytes_per_sec() == bytes_per_sec {
+            return Ok(());
+        }
+        if let Some(disk) = &self.disk {
+            disk.change_manifest(|manifest| {
+                manifest.rebalance.iter_mut().for_each(|unfinished| unfinished.set_bytes_per_sec(bytes_per_sec));
+            })?;
+        }
+        let mut state = self.rebalancer.state.lock();
+        state.unfinished.iter_mut().for_each(|unfinished| unfinished.set_bytes_per_sec(bytes_per_sec));
+        Ok(())
+    }
+
     /// Waits until a slice more does not make `shard` lag too far.
     pub(super) fn await_compaction(&self, shard: &Shard) -> Result<(), Interrupted> {
         let lags = || shard.backend().pressure().level0_files >= LEVEL0_FILES_MAX;
@@ -79,7 +95,7 @@ impl Core {
         let rebalancer = &self.rebalancer;
         loop {
             // It may be changed meanwhile.
-            let Some(rate) = rebalancer.state.lock().bytes_per_sec else {
+            let Some(rate) = rebalancer.state.lock().bytes_per_sec() else {
                 rebalancer.pace.forgive();
                 return Ok(());
             };

@@ -187,20 +187,22 @@ impl Core {
         self.await_rebalance(options.wait, tell)
     }
 
-    /// Goes on after a failure, and waits.
+    /// Goes on after a failure, at the rate that it had if no other is given, and waits.
     pub(crate) fn resume_rebalance(
         &self,
         options: RebalanceOptions,
         tell: &dyn Fn(&RebalanceStatus),
     ) -> Result<Rebalanced> {
         self.health.check()?;
+        if options.bytes_per_sec.is_some() {
+            self.set_rebalance_rate(options.bytes_per_sec)?;
+        }
         {
             let mut state = self.rebalancer.state.lock();
             if state.unfinished.is_none() {
                 return Err(Error::NoRebalance);
             }
             state.failure = None;
-            state.bytes_per_sec = options.bytes_per_sec;
             self.rebalancer.changed.notify_all();
         }
         self.await_rebalance(options.wait, tell)
@@ -233,18 +235,13 @@ impl Core {
         }
     }
 
-    /// Copies no faster than this from now on.
-    pub(crate) fn set_rebalance_rate(&self, bytes_per_sec: Option<u64>) {
-        self.rebalancer.state.lock().bytes_per_sec = bytes_per_sec;
-    }
-
     /// How far the rebalancing under way is.
     pub(crate) fn rebalance_status(&self) -> Option<RebalanceStatus> {
         let older = self.shards.held_before() as u64;
         let state = self.rebalancer.state.lock();
         state.unfinished.as_ref()?;
         let failure = state.failure.as_ref().map(ToString::to_string);
-        let mut status = state.figures.as_ref()?.status(state.bytes_per_sec, older, failure);
+        let mut status = state.figures.as_ref()?.status(state.bytes_per_sec(), older, failure);
         if matches!(state.unfinished, Some(Unfinished::Removing { .. })) {
             // The manifest has forgotten those that go, and the topology with it.
             status.shards_after = self.shards.now().all().len();

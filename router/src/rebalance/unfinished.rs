@@ -12,8 +12,14 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Unfinished {
-    /// Slots are copied to where `next` puts them; what is written goes to both places.
-    Copying { next: SlotMap, shards_before: usize, shards_after: usize },
+    /// Slots are copied to where `next` puts them, no faster than the rate that was asked for; what is written goes to both places.
+    Copying {
+        next: SlotMap,
+        shards_before: usize,
+        shards_after: usize,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes_per_sec: Option<u64>,
+    },
     /// What lies where `other` puts it, and does not belong there, is removed: the slots were handed over, or the copying was given up.
     Cleaning { other: SlotMap, shards_after: usize },
     /// These directories are removed: shards that were emptied, or that were being made.
@@ -34,6 +40,21 @@ impl Unfinished {
         match self {
             Unfinished::Copying { next, .. } => Some(next),
             Unfinished::Cleaning { .. } | Unfinished::Removing { .. } => None,
+        }
+    }
+
+    /// The most bytes a second that are copied; `None`: no rate was given.
+    pub(crate) fn bytes_per_sec(&self) -> Option<u64> {
+        match self {
+            Unfinished::Copying { bytes_per_sec, .. } => *bytes_per_sec,
+            Unfinished::Cleaning { .. } | Unfinished::Removing { .. } => None,
+        }
+    }
+
+    /// The same at another rate; nothing if it copies no more.
+    pub(crate) fn set_bytes_per_sec(&mut self, rate: Option<u64>) {
+        if let Unfinished::Copying { bytes_per_sec, .. } = self {
+            *bytes_per_sec = rate;
         }
     }
 

@@ -79,7 +79,7 @@ pub(crate) struct AbortArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ResumeArgs {
-    /// Copy at most so many bytes in a second [default: as many as the disks take]
+    /// Copy at most so many bytes in a second [default: as it was begun, or last resumed]
     #[arg(long, value_name = "BYTES", allow_negative_numbers = true, value_parser = rate)]
     pub(crate) rate: Option<u64>,
 

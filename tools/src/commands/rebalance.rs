@@ -223,7 +223,10 @@ fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
     if let Some(node) = args.node.node()? {
         let request = ResumeRequest { rate_bytes_per_sec: args.rate };
         // Whom somebody else has resumed, and waits for, goes at this rate as well.
-        let set_rate = || node.act("rebalance/rate", &request, &args.token).map(|_: Value| ());
+        let set_rate = || match args.rate {
+            Some(_) => node.act("rebalance/rate", &request, &args.token).map(|_: Value| ()),
+            None => Ok(()),
+        };
         let others = Others::Joined(&set_rate);
         let outcome = act_with_bar(&node, "rebalance/resume", &request, &args.token, others)?;
         return report(&outcome, Committing::Others, out);

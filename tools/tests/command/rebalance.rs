@@ -214,6 +214,10 @@ fn what_is_not_under_way_can_be_neither_resumed_nor_aborted() {
     place.fails(2, &["rebalance", "--to-shards", "4", "status"]);
 }
 
+fn manifest_now(place: &Place) -> String {
+    std::fs::read_to_string(place.path("data/MANIFEST")).unwrap_or_default()
+}
+
 /// Begins one that would take minutes, and waits until it copies.
 fn begin_slowly(place: &Place) -> Child {
     let mut running = place
@@ -222,8 +226,7 @@ fn begin_slowly(place: &Place) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the command can be started");
-    let manifest = || std::fs::read_to_string(place.path("data/MANIFEST")).unwrap_or_default();
-    while !manifest().contains("copying") {
+    while !manifest_now(place).contains("copying") {
         assert!(running.try_wait().expect("a child of this process").is_none(), "it ended by itself");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -244,7 +247,10 @@ fn one_that_was_killed_is_gone_on_with_or_given_up() {
         signal(&running, "KILL");
         running.wait().expect("a child of this process");
         // Opening the store lets it go on, so that it may have handed over before it could be given up.
-        let ended = place.run(&["rebalance", action]);
+        let ended = match action {
+            "resume" => place.run(&["rebalance", "resume", "--rate", "1GiB"]),
+            _ => place.run(&["rebalance", action]),
+        };
         assert!(ended.code == Some(0) || action == "abort" && ended.code == Some(1), "{ended:?}");
         while place.json(&["rebalance", "status", "--json"]) != Value::Null {}
         assert_eq!(shards(&place).len(), if action == "abort" && ended.code == Some(0) { 8 } else { 9 }, "{ended:?}");
@@ -266,12 +272,27 @@ fn one_that_was_interrupted_closes_the_store_and_names_what_goes_on_with_it() {
         assert_eq!(ended.status.code(), Some(1), "{asked}: {said}");
         let resume = said.split('`').nth(1).expect("a command is named");
         assert!(said.contains("interrupted; the rebalancing is not finished"), "{said}");
-        let manifest = std::fs::read_to_string(place.path("data/MANIFEST")).expect("a store");
+        let manifest = manifest_now(&place);
         assert!(manifest.contains("copying"), "{manifest}");
         // As it stands.
         let resume: Vec<_> = resume.split(' ').skip(1).collect();
         assert_eq!(resume[..2], ["rebalance", "resume"]);
-        place.ok(&resume);
+        let rate = || place.json(&["rebalance", "status", "--json"])["bytes_per_sec_max"].clone();
+        assert_eq!(rate(), 1024);
+        // It keeps its rate, or gets another, which is kept over a kill.
+        for (given, expected) in [(&[][..], 1024), (&["--rate", "2KiB"], 2048)] {
+            let mut running =
+                place.command(&[&resume, given].concat()).stderr(Stdio::null()).spawn().expect("as before");
+            while !manifest_now(&place).contains(&format!("\"bytes_per_sec\": {expected}")) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(running.try_wait().expect("a child of this process").is_none(), "no slower than before");
+            running.kill().expect("it runs");
+            running.wait().expect("a child of this process");
+            assert_eq!(rate(), expected);
+        }
+        place.ok(&[&resume[..], &["--rate", "1GiB"]].concat());
         assert_eq!(shards(&place).len(), 9);
         assert_eq!(place.json(&["rebalance", "status", "--json"]), Value::Null);
         assert_eq!(place.ok(&["scan"]), state);

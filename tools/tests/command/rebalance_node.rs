@@ -184,7 +184,8 @@ fn one_under_way_is_shown_resumed_and_given_up() {
     let mut gone = begin_again(&place, &node);
     gone.kill().expect("it runs");
     gone.wait().expect("it is waited for once");
-    let resumed: Value = serde_json::from_str(&act(&["rebalance", "resume", "--json"])).expect("JSON");
+    let resumed: Value =
+        serde_json::from_str(&act(&["rebalance", "resume", "--rate", "1GiB", "--json"])).expect("JSON");
     assert_eq!((&resumed["shards"], &resumed["slots"]), (&json!(16), &json!(2048)), "{resumed}");
     let ended = waiting.wait_with_output().expect("it is waited for once");
     assert!(ended.status.success() && ended.stdout.starts_with(b"2 048 slots moved"), "{ended:?}");
@@ -220,7 +221,10 @@ fn a_node_that_ends_meanwhile_is_gone_on_with_by_the_next_one() {
         }
         assert_eq!(waiting.wait().expect("it is waited for once").code(), Some(1), "nobody answers any more");
         let node = Serving::start(&place, &["--token-file", "token"]);
-        while place.json(&["rebalance", "status", "--json", "--url", node.url()]) != Value::Null {}
+        let status = || place.json(&["rebalance", "status", "--json", "--url", node.url()]);
+        assert_eq!(status()["bytes_per_sec_max"], 1024, "as it was asked to");
+        place.ok(&["rebalance", "resume", "--rate", "1GiB", "--url", node.url(), "--token-file", "token"]);
+        assert_eq!(status(), Value::Null);
         assert_eq!(place.json(&["shards", "--json", "--url", node.url()])["shards"].as_array().map(Vec::len), Some(12));
         node.end();
         assert_eq!(place.ok(&["scan"]), alone.ok(&["scan"]));
