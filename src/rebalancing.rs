@@ -76,8 +76,8 @@ impl Database {
         self.store.rebalance_status()
     }
 
-    /// Goes on with a rebalancing that has failed, and waits for it. After an opening it goes on by itself. Either way it keeps the rate that it had, unless
-    /// `options` give another.
+    /// Goes on with a rebalancing that has failed, and waits for it. After an opening it goes on by itself. Either way
+    /// it keeps the rate that it had, unless `options` give another; [`Database::set_rebalance_rate`] lifts it.
     ///
     /// # Errors
     /// `InvalidArgument` if there is none; otherwise as [`Database::rebalance`].

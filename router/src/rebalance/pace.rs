@@ -1,6 +1,6 @@
 //! How fast slices follow one another: no faster than the rate, and than compaction.
 
-use super::Interrupted;
+use super::{Interrupted, Unfinished};
 use crate::core::Core;
 use parking_lot::Mutex;
 use shingle_shard::Shard;
@@ -53,11 +53,13 @@ impl Pace {
 }
 
 impl Core {
-    /// Copies no faster than this from now on. The manifest has it first, so that whatever opens the store next keeps to it.
+    /// Copies no faster than this from now on. The manifest has it first, so that whatever opens the store next keeps
+    /// to it. Where nothing is copied any more there is nothing to be changed.
     pub(crate) fn set_rebalance_rate(&self, bytes_per_sec: Option<u64>) -> crate::Result<()> {
         let _one_at_a_time = self.rebalancer.beginning.lock();
-        if self.rebalancer.state.lock().bytes_per_sec() == bytes_per_sec {
-            return Ok(());
+        match self.rebalancer.state.lock().unfinished {
+            Some(Unfinished::Copying { bytes_per_sec: now, .. }) if now != bytes_per_sec => {}
+            _ => return Ok(()),
         }
         if let Some(disk) = &self.disk {
             disk.change_manifest(|manifest| {

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// How a rebalancing goes about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RebalanceOptions {
-    /// The most bytes a second that are copied, also after a crash; `None`: as fast as the disks and the compaction allow, or, for one that is resumed, at
-    /// the rate that it had.
+    /// The most bytes a second that are copied, also after a crash; `None`: as fast as the disks and the compaction
+    /// allow, or, for one that is resumed, at the rate that it had.
     pub bytes_per_sec: Option<u64>,
     /// What the call waits for. Whatever it is, the store does the work by itself.
     pub wait: RebalanceWait,

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Unfinished {
-    /// Slots are copied to where `next` puts them, no faster than the rate that was asked for; what is written goes to both places.
+    /// Slots are copied to where `next` puts them, no faster than the rate that was asked for; what is written goes to
+    /// both places.
     Copying {
         next: SlotMap,
         shards_before: usize,

@@ -77,11 +77,19 @@ pub(crate) struct AbortArgs {
     pub(crate) token: TokenArgs,
 }
 
+/// What copying is to be limited to from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// `None`: as many as the disks take.
+    pub(crate) bytes_per_sec: Option<u64>,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct ResumeArgs {
-    /// Copy at most so many bytes in a second [default: as it was begun, or last resumed]
-    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, value_parser = rate)]
-    pub(crate) rate: Option<u64>,
+    /// Copy at most so many bytes in a second, or as many as the disks take: none
+    /// [default: as it was begun, or last resumed]
+    #[arg(long, value_name = "BYTES|none", allow_negative_numbers = true, value_parser = limit)]
+    pub(crate) rate: Option<Limit>,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -259,6 +267,15 @@ pub(crate) enum SlotFigure {
 /// `64MiB`, with or without `/s`.
 pub(super) fn rate(given: &str) -> Result<u64, String> {
     size(1 << 10..=1 << 40)(given.strip_suffix("/s").unwrap_or(given))
+}
+
+/// A rate, or none.
+fn limit(given: &str) -> Result<Limit, String> {
+    let bytes_per_sec = match given {
+        "none" => None,
+        given => Some(rate(given).map_err(|expected| format!("{expected}, or none"))?),
+    };
+    Ok(Limit { bytes_per_sec })
 }
 
 fn percent(given: &str) -> Result<f64, String> {

@@ -21,13 +21,14 @@ use shingle::{
     RebalanceWait, Rebalanced, ReshardRequest, Simulation,
 };
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 /// How often it is looked whether Ctrl-C was pressed.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What Ctrl-C leaves.
+/// What Ctrl-C leaves, where a node does it.
 const NODE_GOES_ON: &str = "interrupted; the node goes on with it: `shingle rebalance status --url` says how far it is, \
                             `shingle rebalance abort --url` gives it up";
 
@@ -220,20 +221,28 @@ fn properties(status: &RebalanceStatus) -> Vec<(&'static str, String)> {
 }
 
 fn resume(args: &ResumeArgs, out: &mut Output) -> anyhow::Result<()> {
+    let rate = args.rate.and_then(|limit| limit.bytes_per_sec);
     if let Some(node) = args.node.node()? {
-        let request = ResumeRequest { rate_bytes_per_sec: args.rate };
+        let request = ResumeRequest { rate_bytes_per_sec: rate };
         // Whom somebody else has resumed, and waits for, goes at this rate as well.
         let set_rate = || match args.rate {
             Some(_) => node.act("rebalance/rate", &request, &args.token).map(|_: Value| ()),
             None => Ok(()),
         };
+        if rate.is_none() {
+            // A resuming that gives no rate keeps the one there is.
+            set_rate()?;
+        }
         let others = Others::Joined(&set_rate);
         let outcome = act_with_bar(&node, "rebalance/resume", &request, &args.token, others)?;
         return report(&outcome, Committing::Others, out);
     }
     let db = args.store.open()?;
     let was_there = db.rebalance_status().is_some();
-    let done = match until_interrupted(&db, &args.store, |tell| db.resume_rebalance(finished(args.rate), tell))? {
+    if args.rate.is_some() {
+        db.set_rebalance_rate(rate)?;
+    }
+    let done = match until_interrupted(&db, &args.store, |tell| db.resume_rebalance(finished(rate), tell))? {
         // Opening the store has let it go on, and it was at its end already.
         Err(Error::NoRebalance) if was_there => None,
         done => Some(done?),
@@ -293,36 +302,48 @@ fn act_with_bar(
     })
 }
 
-/// Shows how far it is while it runs. Ctrl-C closes the store beneath it: that ends it between two slices, and what the next opening goes on with is
-/// as durable as after any closing.
+/// Shows how far it is while it runs. Ctrl-C closes the store beneath it: that ends it between two slices, and what the
+/// next opening goes on with is as durable as after any closing. Once the work has ended, Ctrl-C closes nothing.
 fn until_interrupted<T>(
     db: &Database,
     store: &StoreArgs,
     work: impl FnOnce(&dyn Fn(&RebalanceStatus)) -> shingle::Result<T>,
 ) -> anyhow::Result<shingle::Result<T>> {
     let interrupt = Interrupt::listen()?;
-    let closing = {
-        let (db, interrupt) = (db.clone(), interrupt.clone());
-        thread::spawn(move || {
-            while !interrupt.asked() {
-                thread::sleep(LOOK);
+    let ended = AtomicBool::new(false);
+    let (done, closed) = thread::scope(|scope| {
+        let closing = scope.spawn(|| {
+            while !ended.load(Ordering::Acquire) {
+                if interrupt.asked() {
+                    return Some(db.clone().close());
+                }
+                thread::park_timeout(LOOK);
             }
-            db.close()
-        })
-    };
-    let done = with_bar(work);
-    if !matches!(done, Err(Error::Closed)) || !interrupt.asked() {
+            None
+        });
+        let done = with_bar(work);
+        ended.store(true, Ordering::Release);
+        closing.thread().unpark();
+        (done, closing.join())
+    });
+    let closed = closed.map_err(|_| anyhow!("the store could not be closed"))?;
+    if !matches!(done, Err(Error::Closed)) {
         return Ok(done);
     }
-    closing.join().map_err(|_| anyhow!("the store could not be closed"))??;
-    if db.rebalance_status().is_none() {
-        bail!("interrupted; nothing was begun");
-    }
+    // Nobody else closes it.
+    closed.transpose()?;
+    let Some(status) = db.rebalance_status() else { bail!("interrupted; nothing was begun") };
     let dir = store.dir.display();
-    bail!(
-        "interrupted; the rebalancing is not finished and goes on whenever the store is opened: `shingle rebalance resume --dir {dir}` \
-         waits for it, `shingle rebalance abort --dir {dir}` gives it up"
-    )
+    let goes_on = format!(
+        "interrupted; the rebalancing is not finished and goes on whenever the store is opened: \
+         `shingle rebalance resume --dir {dir}` waits for it"
+    );
+    match status.phase {
+        RebalancePhase::Copying if !status.aborted => {
+            bail!("{goes_on}, `shingle rebalance abort --dir {dir}` gives it up")
+        }
+        _ => bail!("{goes_on}"),
+    }
 }
 
 /// Shows how far it is while it runs.

@@ -127,7 +127,7 @@ fn the_page_shows_slots_on_their_way() {
     browser.wait_for(
         "document.querySelector('#operations').textContent.includes('rebalance, by slots, rate_bytes_per_sec 1024')",
     );
-    place.ok(&["rebalance", "resume", "--url", node.url(), "--token-file", "token"]);
+    place.ok(&["rebalance", "resume", "--rate", "none", "--url", node.url(), "--token-file", "token"]);
     assert!(waiting.wait().expect("it is waited for once").success());
     browser.wait_for(
         "document.querySelector('#slots-caption').textContent.includes('over 12 shards, version 2 of the slot map')",

@@ -292,7 +292,7 @@ fn one_that_was_interrupted_closes_the_store_and_names_what_goes_on_with_it() {
             running.wait().expect("a child of this process");
             assert_eq!(rate(), expected);
         }
-        place.ok(&[&resume[..], &["--rate", "1GiB"]].concat());
+        place.ok(&[&resume[..], &["--rate", "none"]].concat());
         assert_eq!(shards(&place).len(), 9);
         assert_eq!(place.json(&["rebalance", "status", "--json"]), Value::Null);
         assert_eq!(place.ok(&["scan"]), state);

@@ -223,7 +223,7 @@ fn a_node_that_ends_meanwhile_is_gone_on_with_by_the_next_one() {
         let node = Serving::start(&place, &["--token-file", "token"]);
         let status = || place.json(&["rebalance", "status", "--json", "--url", node.url()]);
         assert_eq!(status()["bytes_per_sec_max"], 1024, "as it was asked to");
-        place.ok(&["rebalance", "resume", "--rate", "1GiB", "--url", node.url(), "--token-file", "token"]);
+        place.ok(&["rebalance", "resume", "--rate", "none", "--url", node.url(), "--token-file", "token"]);
         assert_eq!(status(), Value::Null);
         assert_eq!(place.json(&["shards", "--json", "--url", node.url()])["shards"].as_array().map(Vec::len), Some(12));
         node.end();
