@@ -208,6 +208,23 @@ fn directories_come_and_go_with_their_shards() {
     verify(&db);
 }
 
+/// What the log still has for an earlier shard of the same number went elsewhere long ago.
+#[test]
+fn a_new_shard_takes_nothing_that_an_earlier_one_of_its_number_was_given() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let builder = || Database::builder(dir.path().join("store")).config(small());
+    let db = builder().shards(4).open().expect("a new store");
+    (0..9).for_each(|_| seal(&db));
+    db.rebalance(&spread(&db, 2), finished(), &|_| {}).expect("a plan that fits");
+    // Nothing goes to the last one, so that it has no reason to flush.
+    let plan = Plan { moves: some_slots(&db, 0, 2, 2), shards_after: 4, new_dirs: Vec::new() };
+    db.rebalance(&plan, finished(), &|_| {}).expect("a plan that fits");
+    db.close().expect("a sound store");
+    let db = builder().open().expect("a sound store");
+    check(&db);
+    verify(&db);
+}
+
 /// A snapshot from before reads where the slots were; the cleaning waits for it, and says so.
 #[test]
 fn snapshots_from_before_stay_exact_and_the_cleaning_waits_for_them() {

@@ -11,14 +11,24 @@ use shingle::{
 };
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const BLOCKS: u64 = 12;
 
+/// Failpoints are the process's: whoever sets one holds this.
+static FAILPOINTS: Mutex<()> = Mutex::new(());
+
 /// Copying, until slots are handed over: it can be given up.
-const BEFORE: &[&str] = &["move::after_barrier", "move::after_changes", "move::after_slice", "move::before_hand_over"];
+const BEFORE: &[&str] = &[
+    "move::after_barrier",
+    "move::before_bringing_in",
+    "move::after_changes",
+    "move::after_slice",
+    "move::before_hand_over",
+];
 /// The new shards answer, or are about to.
 const AFTER: &[&str] = &["move::before_cleaning", "move::after_cleaned_rows", "move::after_cleaned_changes"];
 /// Emptied shards go.
@@ -98,7 +108,7 @@ fn wait_until_done(db: &Database) {
     }
 }
 
-/// Stops whoever comes to a named point, the first time.
+/// Stops whoever comes to a named point, once.
 struct Gate {
     point: &'static str,
     state: Arc<(Mutex<Passage>, Condvar)>,
@@ -113,9 +123,18 @@ enum Passage {
 
 impl Gate {
     fn at(point: &'static str) -> Self {
+        Self::behind(point, 0)
+    }
+
+    /// The first `most` that come may pass.
+    fn behind(point: &'static str, most: usize) -> Self {
         let state = Arc::new((Mutex::new(Passage::Shut), Condvar::new()));
         let theirs = Arc::clone(&state);
+        let passed = AtomicUsize::new(0);
         let stop = move || {
+            if passed.fetch_add(1, Ordering::Relaxed) < most {
+                return;
+            }
             let (passage, changed) = &*theirs;
             let mut passage = passage.lock().expect("nobody panics");
             if *passage == Passage::Shut {
@@ -157,7 +176,7 @@ type Deed = fn(&Database, point: &'static str, open: &dyn Fn());
 fn while_it_goes_on<R: Send>(open: &dyn Fn(), deed: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| {
         let doing = scope.spawn(deed);
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(20));
         open();
         doing.join().expect("it is done")
     })
@@ -165,8 +184,9 @@ fn while_it_goes_on<R: Send>(open: &dyn Fn(), deed: impl FnOnce() -> R + Send) -
 
 fn roll_back(db: &Database, _: &'static str, open: &dyn Fn()) {
     let head = db.head().expect("it has blocks").height;
-    while_it_goes_on(open, || db.rollback_to(head - 2).expect("within the window"));
-    assert_eq!(db.head().map(|block| block.height), Some(head - 2));
+    // More than was sealed since the barrier: what a slice has read and not brought in yet is among it.
+    while_it_goes_on(open, || db.rollback_to(head - 4).expect("within the window"));
+    assert_eq!(db.head().map(|block| block.height), Some(head - 4));
     check(db);
     seal_more(db, 3);
 }
@@ -358,9 +378,9 @@ fn at_each(points: &[&'static str], shards: usize, deed: Deed) {
     }
 }
 
-/// In turn: failpoints are the process's.
 #[test]
 fn whatever_is_asked_for_at_any_step_is_right() {
+    let _alone = FAILPOINTS.lock();
     let deeds: [(&str, Deed); 8] = [
         ("roll back", roll_back),
         ("prune", prune),
@@ -378,6 +398,60 @@ fn whatever_is_asked_for_at_any_step_is_right() {
         at_each(&[BEFORE, REMOVING].concat(), 2, deed);
     }
     close_at_each_step();
+}
+
+fn begin(db: &Database, shards: usize) {
+    let options = RebalanceOptions { wait: RebalanceWait::Begun, ..RebalanceOptions::default() };
+    db.rebalance(&spread(db, shards), options, &|_| {}).expect("a plan that fits");
+}
+
+/// Such a block is written to the old shards alone, and is applied when copying might long have read them.
+#[test]
+fn what_was_numbered_before_the_barrier_is_copied() {
+    let _alone = FAILPOINTS.lock();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let db = open(&dir.path().join("store"));
+    seal_more(&db, BLOCKS);
+    let gate = Gate::at("commit::before_append");
+    thread::scope(|scope| {
+        let numbered = scope.spawn(|| seal(&db));
+        gate.wait_until_reached();
+        begin(&db, 5);
+        // Time in which it would be handed over.
+        thread::sleep(Duration::from_millis(100));
+        gate.open();
+        numbered.join().expect("it is committed");
+    });
+    wait_until_done(&db);
+    check(&db);
+    verify(&db);
+}
+
+/// Else the same rows are pruned where they come from while they are brought to where nothing is left to prune them.
+#[test]
+fn a_pruning_that_failed_is_completed_before_rows_are_read() {
+    let _alone = FAILPOINTS.lock();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let db = open(&dir.path().join("store"));
+    seal_more(&db, BLOCKS);
+    db.flush().expect("a sound store");
+    // Every shard fails.
+    fail::cfg("prune::before_versions", "return").expect("the build has failpoints");
+    db.prune(&Retention::blocks(3)).expect_err("it is stopped");
+    fail::remove("prune::before_versions");
+    assert!(db.floor() > 0);
+    // All that moves is on one shard, and goes to one: its changes come in first, then its rows.
+    let moves = (0..).zip(db.slot_owners()).filter(|&(_, from)| from == 0);
+    let moves = moves.map(|(slot, from)| Move { slot, from, to: 1 }).collect();
+    let gate = Gate::behind("move::before_bringing_in", 1);
+    let options = RebalanceOptions { wait: RebalanceWait::Begun, ..RebalanceOptions::default() };
+    db.rebalance(&Plan { moves, shards_after: 3, new_dirs: Vec::new() }, options, &|_| {}).expect("a plan that fits");
+    gate.wait_until_reached();
+    db.prune(&Retention::blocks(3)).expect("a sound store");
+    gate.open();
+    wait_until_done(&db);
+    check(&db);
+    verify(&db);
 }
 
 /// Closing waits for the step; the next opening goes on.

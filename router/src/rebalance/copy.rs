@@ -175,6 +175,7 @@ impl Core {
         arriving: &BTreeMap<usize, Arriving>,
         through: Version,
     ) -> Result<(u64, u64), Interrupted> {
+        fail::fail_point!("move::before_bringing_in");
         let (mut rows, mut bytes) = (0, 0);
         for (&target, arriving) in arriving {
             let applied = topology.all()[target].bring_in(arriving, through, self.epoch())?;

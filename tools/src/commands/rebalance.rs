@@ -338,12 +338,10 @@ fn until_interrupted<T>(
         "interrupted; the rebalancing is not finished and goes on whenever the store is opened: \
          `shingle rebalance resume --dir {dir}` waits for it"
     );
-    match status.phase {
-        RebalancePhase::Copying if !status.aborted => {
-            bail!("{goes_on}, `shingle rebalance abort --dir {dir}` gives it up")
-        }
-        _ => bail!("{goes_on}"),
+    if status.phase == RebalancePhase::Copying && !status.aborted {
+        bail!("{goes_on}, `shingle rebalance abort --dir {dir}` gives it up");
     }
+    bail!("{goes_on}")
 }
 
 /// Shows how far it is while it runs.

@@ -114,6 +114,7 @@ pub(super) fn changed(
 
 /// As a flush, but the mark stays: what comes in was flushed elsewhere.
 pub(super) fn bring_in(backend: &RocksBackend, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied> {
+    failpoint!(backend, "move::before_changes");
     let RocksBackend { db, path, meta, .. } = backend;
     meta.enter_epoch(db, path, epoch)?;
     let mut applied = Applied { rows: 0, bytes: write_changes(backend, run, through)? };
