@@ -21,7 +21,7 @@ use shingle::{
     RebalanceWait, Rebalanced, ReshardRequest, Simulation,
 };
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -309,28 +309,27 @@ fn until_interrupted<T>(
     store: &StoreArgs,
     work: impl FnOnce(&dyn Fn(&RebalanceStatus)) -> shingle::Result<T>,
 ) -> anyhow::Result<shingle::Result<T>> {
-    let interrupt = Interrupt::listen()?;
-    let ended = AtomicBool::new(false);
+    let interrupt = &Interrupt::listen()?;
     let (done, closed) = thread::scope(|scope| {
-        let closing = scope.spawn(|| {
-            while !ended.load(Ordering::Acquire) {
+        // Dropped when the work ends, however it ends.
+        let (working, ended) = mpsc::channel::<()>();
+        let closing = scope.spawn(move || {
+            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 if interrupt.asked() {
                     return Some(db.clone().close());
                 }
-                thread::park_timeout(LOOK);
             }
             None
         });
         let done = with_bar(work);
-        ended.store(true, Ordering::Release);
-        closing.thread().unpark();
+        drop(working);
         (done, closing.join())
     });
     let closed = closed.map_err(|_| anyhow!("the store could not be closed"))?;
     if !matches!(done, Err(Error::Closed)) {
         return Ok(done);
     }
-    // Nobody else closes it.
+    // By Ctrl-C: nobody else has it.
     closed.transpose()?;
     let Some(status) = db.rebalance_status() else { bail!("interrupted; nothing was begun") };
     let dir = store.dir.display();
