@@ -26,7 +26,8 @@ const BEFORE: &[&str] = &[
     "move::after_barrier",
     "move::before_bringing_in",
     "move::after_changes",
-    "move::after_slice",
+    "move::after_page",
+    "move::after_run",
     "move::before_hand_over",
 ];
 /// The new shards answer, or are about to.
@@ -184,7 +185,7 @@ fn while_it_goes_on<R: Send>(open: &dyn Fn(), deed: impl FnOnce() -> R + Send) -
 
 fn roll_back(db: &Database, _: &'static str, open: &dyn Fn()) {
     let head = db.head().expect("it has blocks").height;
-    // More than was sealed since the barrier: what a slice has read and not brought in yet is among it.
+    // More than was sealed since the barrier: what a run has gathered and not brought in yet is among it.
     while_it_goes_on(open, || db.rollback_to(head - 4).expect("within the window"));
     assert_eq!(db.head().map(|block| block.height), Some(head - 4));
     check(db);

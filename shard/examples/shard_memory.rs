@@ -7,7 +7,7 @@ mod keys;
 use keys::{key, mix};
 use shingle_shard::backend::{
     Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row,
-    RowRef, Run,
+    RowRef, Run, StagedRows,
 };
 use shingle_shard::{KeyRange, Op, Ops, OpsBuf, Order, Result, Shard, ShardOptions, Version, key_hash};
 use std::hint::black_box;
@@ -88,8 +88,11 @@ impl Backend for Nothing {
         cursor.finished = true;
         Ok(())
     }
-    fn bring_in(&self, _run: &dyn Run, _through: Version, _epoch: u64) -> Result<Applied> {
-        Ok(Applied::default())
+    fn bring_in_changes(&self, _changes: &[(Version, Vec<u8>)], _through: Version, _epoch: u64) -> Result<u64> {
+        Ok(0)
+    }
+    fn stage_rows(&self) -> Result<Box<dyn StagedRows + '_>> {
+        unimplemented!("no slot moves here")
     }
     fn forget_changes(&self, cursor: &mut MovingCursor, _pick: &dyn Fn(&[u8]) -> bool, _epoch: u64) -> Result<u64> {
         cursor.finished = true;

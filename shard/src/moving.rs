@@ -1,6 +1,6 @@
 //! Rows that come from another shard, and rows that have gone to one.
 
-use crate::backend::{Applied, MovingCursor, Run};
+use crate::backend::{Applied, MovingCursor, StagedRows};
 use crate::{Result, Shard, Version};
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
@@ -28,11 +28,22 @@ impl Shard {
         }
     }
 
-    /// Writes rows and changes that another shard has flushed, none above `through`, to the backend; changes come before their rows. They may be read from here on once
+    /// Writes changes that another shard has flushed, none above `through`, to the backend, before their rows. They may be read from here on once
     /// [`Shard::settle`] has been called.
-    pub fn bring_in(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied> {
+    pub fn bring_in_changes(&self, changes: &[(Version, Vec<u8>)], through: Version, epoch: u64) -> Result<u64> {
         let _flushing = self.flushing.lock();
-        self.backend.bring_in(run, through, epoch)
+        self.backend.bring_in_changes(changes, through, epoch)
+    }
+
+    /// Room for rows that another shard has flushed, until [`Shard::bring_in`].
+    pub fn stage_rows(&self) -> Result<Box<dyn StagedRows + '_>> {
+        self.backend.stage_rows()
+    }
+
+    /// Lets rows be read that [`Shard::stage_rows`] has made room for, once their changes are here.
+    pub fn bring_in(&self, staged: Box<dyn StagedRows + '_>, epoch: u64) -> Result<Applied> {
+        let _flushing = self.flushing.lock();
+        staged.bring_in(epoch)
     }
 
     /// Removes the changes of the keys that `pick` takes from the backend; their rows must be gone.

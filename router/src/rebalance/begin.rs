@@ -9,7 +9,7 @@ use crate::manifest::{Manifest, relative_to_store};
 use crate::open::{shard_options, within_file_limit};
 use crate::shards::Topology;
 use crate::{Error, Result, durable};
-use shingle_shard::backend::{Arriving, Backend, MemoryBackend, RocksBackend};
+use shingle_shard::backend::{Backend, EmptyRun, MemoryBackend, RocksBackend};
 use shingle_shard::{Shard, Version};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -158,7 +158,7 @@ impl Core {
         through: Version,
         shards: usize,
     ) -> Result<Arc<Shard>> {
-        backend.apply(&Arriving::default(), through, self.epoch())?;
+        backend.apply(&EmptyRun, through, self.epoch())?;
         let options = shard_options(&self.options, shards, self.row_cache.clone());
         Ok(Arc::new(Shard::new(number, backend, options)))
     }

@@ -10,8 +10,12 @@ use shingle_shard::backend::{MovingCursor, Page, PageLimit, PruneSlice};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Rows of one slice: some tens of milliseconds, for which a rollback waits. Little is written for them, but each slice is a file at level 0.
-const SLICE: PageLimit = PageLimit { rows: 1 << 16, bytes: 8 << 20 };
+/// Rows that are read at a time.
+const PAGE: PageLimit = PageLimit { rows: 1 << 16, bytes: 8 << 20 };
+
+/// Rows that are removed at a time, about, for which a rollback waits: some 20 MB of their keys in memory. Each time is a file at level 0, under
+/// which compaction rewrites much of what the shard has.
+const SLICE_ROWS: usize = 1 << 18;
 
 /// How often it is looked whether somebody still reads by an older topology.
 const LOOK: Duration = Duration::from_millis(5);
@@ -64,14 +68,16 @@ impl Core {
     fn clean_shard(&self, shard: &Shard, stray: &(dyn Fn(&[u8]) -> bool + Sync)) -> Result<(), Interrupted> {
         let (mut cursor, mut page, mut slice) = (MovingCursor::default(), Page::default(), PruneSlice::default());
         while !cursor.finished {
-            self.rebalancer.check_going()?;
+            slice.clear();
+            // A rollback meanwhile removes some of these rows, too: nothing brings one back.
+            while !cursor.finished && slice.rows.len() < SLICE_ROWS {
+                self.rebalancer.check_going()?;
+                shard.backend().rows(&mut cursor, u64::MAX, stray, PAGE, &mut page)?;
+                let rows = (0..page.len()).filter_map(|row| page.get(row));
+                slice.rows.extend(rows.map(|row| (row.key.to_vec(), row.version)));
+            }
             let _slice = self.rebalancer.slice();
             self.health.check()?;
-            shard.backend().rows(&mut cursor, u64::MAX, stray, SLICE, &mut page)?;
-            slice.clear();
-            slice
-                .rows
-                .extend((0..page.len()).filter_map(|row| page.get(row)).map(|row| (row.key.to_vec(), row.version)));
             if !slice.rows.is_empty() {
                 shard.prune(&slice, self.epoch())?;
             }

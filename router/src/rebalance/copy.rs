@@ -1,4 +1,4 @@
-//! Copying what lies below the barrier, slice by slice, in the order of changes first and then of rows: whatever row is on a disk, a rollback finds it.
+//! Copying what lies below the barrier: changes first, slice by slice, and then rows, run by run. Whatever row is on a disk, a rollback finds it.
 
 use super::work::Work;
 use super::{Interrupted, differing};
@@ -7,22 +7,13 @@ use crate::shards::Topology;
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use shingle_shard::Version;
-use shingle_shard::backend::{Arriving, MovingCursor, Page, PageLimit};
+use shingle_shard::backend::MovingCursor;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Rows of one slice: some tens of milliseconds, for which a rollback waits. A file of it is synced in one go, and a commit's sync may have to wait for that.
-const SLICE: PageLimit = PageLimit { rows: 1 << 15, bytes: 4 << 20 };
-
-/// Changes of one slice: they are merged with those that the target has.
+/// Changes of one slice, for which a rollback waits: they are merged with those that the target has.
 const SLICE_CHANGES: usize = 1 << 15;
-
-/// A slice is about what the rate allows in so long a time.
-const SLICES_PER_SEC: u64 = 10;
-
-/// Fewer bytes are not worth a file.
-const SLICE_BYTES_MIN: u64 = 64 << 10;
 
 /// How far the copying is. What a failure has interrupted goes on here; after a crash it begins anew.
 #[derive(Debug)]
@@ -37,29 +28,39 @@ pub(super) struct Copying {
 }
 
 #[derive(Debug, Default)]
-struct Source {
-    shard: usize,
+pub(super) struct Source {
+    pub(super) shard: usize,
     targets: BTreeSet<usize>,
     changes: MovingCursor,
-    rows: MovingCursor,
+    /// What lies before it can be read on its targets.
+    pub(super) rows: MovingCursor,
+    /// A rollback has cut its last run short.
+    pub(super) was_cut_short: bool,
     work: Work,
     /// How much of `work` is done.
     done: f64,
 }
 
 /// What all that copy share.
-struct Pass<'a> {
-    topology: &'a Topology,
-    through: Version,
+pub(super) struct Pass<'a> {
+    pub(super) topology: &'a Topology,
+    pub(super) through: Version,
     whole: f64,
     done: &'a Mutex<f64>,
     began: Instant,
 }
 
 impl Pass<'_> {
-    /// Notes how far the source is. Returns how much of everything is done, from 0 to 1.
-    fn advance(&self, source: &mut Source) -> f64 {
-        let done = source.work.done(&source.changes, &source.rows, self.through);
+    /// The shard that gets a key of `source`, if one does.
+    pub(super) fn target_of(&self, source: usize, key: &[u8]) -> Option<usize> {
+        let (owner, other, _) = self.topology.writers_of(key);
+        other.filter(|_| owner == source)
+    }
+
+    /// Notes how far the source is, rows up to `rows`. Returns how much of everything is done, from 0 to 1.
+    pub(super) fn advance(&self, source: &mut Source, rows: &MovingCursor) -> f64 {
+        // A run that begins anew has been here before.
+        let done = source.work.done(&source.changes, rows, self.through).max(source.done);
         let mut all = self.done.lock();
         *all += done - std::mem::replace(&mut source.done, done);
         *all / self.whole.max(1.0)
@@ -104,84 +105,58 @@ impl Core {
         Ok(Copying { topology, through, sources, whole, done: Mutex::default() })
     }
 
-    /// Copies until all is there, from several sources at a time. One that fails ends the others after their slices.
+    /// Copies until all is there, from several sources at a time. One that fails ends the others where they are.
     pub(super) fn copy(&self, copying: &mut Copying) -> Result<(), Interrupted> {
         let Copying { topology, through, sources, whole, done } = copying;
         let pass = Pass { topology, through: *through, whole: *whole, done, began: Instant::now() };
         let before = self.rebalancer.state.lock().figures.as_ref().map_or(Duration::ZERO, |figures| figures.copying);
+        let tell = || self.rebalancer.note(|figures| figures.copying = before + pass.began.elapsed());
         self.workers.moving.run(|| {
             sources.par_iter_mut().with_max_len(1).try_for_each(|source| {
-                while !(source.changes.finished && source.rows.finished) {
+                while !source.changes.finished {
                     self.rebalancer.check_going()?;
-                    for &target in &source.targets {
-                        self.await_compaction(&topology.all()[target])?;
-                    }
+                    self.await_targets(&pass, source)?;
                     let began = Instant::now();
-                    let bytes = self.copy_slice(&pass, source)?;
+                    let bytes = self.copy_changes(&pass, source)?;
                     self.keep_rate(bytes, began)?;
-                    self.rebalancer.note(|figures| figures.copying = before + pass.began.elapsed());
+                    tell();
+                }
+                while !source.rows.finished {
+                    self.await_targets(&pass, source)?;
+                    self.copy_run(&pass, source, &tell)?;
+                    tell();
                 }
                 Ok(())
             })
         })
     }
 
-    /// Copies one slice. Rollbacks, checkpoints and verifications are kept away, so that nothing is copied that a rollback has just removed.
-    fn copy_slice(&self, pass: &Pass<'_>, source: &mut Source) -> Result<u64, Interrupted> {
-        let _slice = self.rebalancer.slice();
-        self.health.check()?;
-        let Pass { topology, through, .. } = *pass;
-        let shard = &topology.all()[source.shard];
-        let number = source.shard;
-        let target_of = |key: &[u8]| {
-            let (owner, other, _) = topology.writers_of(key);
-            other.filter(|_| owner == number)
-        };
-        let pick = |key: &[u8]| target_of(key).is_some();
-        let mut arriving: BTreeMap<usize, Arriving> = BTreeMap::new();
-        if !source.changes.finished {
-            let mut cursor = source.changes.clone();
-            let mut found = Vec::new();
-            shard.backend().changed(&mut cursor, through, &pick, SLICE_CHANGES, &mut found)?;
-            for change in found {
-                let target = target_of(&change.1).expect("picked because it has one");
-                arriving.entry(target).or_default().changes.push(change);
-            }
-            let (_, bytes) = self.bring_in(topology, &arriving, through)?;
-            source.changes = cursor;
-            let fraction = pass.advance(source);
-            self.rebalancer.note(|figures| figures.copied(0, bytes, fraction));
-            return Ok(bytes);
-        }
-        let (mut cursor, mut page) = (source.rows.clone(), Page::default());
-        let rate = self.rebalancer.state.lock().bytes_per_sec().unwrap_or(u64::MAX);
-        let bytes = (rate / SLICES_PER_SEC).clamp(SLICE_BYTES_MIN, SLICE.bytes as u64) as usize;
-        shard.backend().rows(&mut cursor, through, &pick, PageLimit { bytes, ..SLICE }, &mut page)?;
-        for row in (0..page.len()).filter_map(|row| page.get(row)) {
-            let target = target_of(row.key).expect("picked because it has one");
-            arriving.entry(target).or_default().rows.push(row);
-        }
-        let (rows, bytes) = self.bring_in(topology, &arriving, through)?;
-        source.rows = cursor;
-        let fraction = pass.advance(source);
-        self.rebalancer.note(|figures| figures.copied(rows, bytes, fraction));
-        fail::fail_point!("move::after_slice");
-        Ok(bytes)
+    fn await_targets(&self, pass: &Pass<'_>, source: &Source) -> Result<(), Interrupted> {
+        source.targets.iter().try_for_each(|&target| self.await_compaction(&pass.topology.all()[target]))
     }
 
-    fn bring_in(
-        &self,
-        topology: &Topology,
-        arriving: &BTreeMap<usize, Arriving>,
-        through: Version,
-    ) -> Result<(u64, u64), Interrupted> {
-        fail::fail_point!("move::before_bringing_in");
-        let (mut rows, mut bytes) = (0, 0);
-        for (&target, arriving) in arriving {
-            let applied = topology.all()[target].bring_in(arriving, through, self.epoch())?;
-            rows += applied.rows;
-            bytes += applied.bytes;
+    /// Copies one slice. Rollbacks, checkpoints and verifications are kept away, so that nothing is copied that a rollback has just removed.
+    fn copy_changes(&self, pass: &Pass<'_>, source: &mut Source) -> Result<u64, Interrupted> {
+        let _slice = self.rebalancer.slice();
+        self.health.check()?;
+        let mut cursor = source.changes.clone();
+        let mut found = Vec::new();
+        let pick = |key: &[u8]| pass.target_of(source.shard, key).is_some();
+        let backend = pass.topology.all()[source.shard].backend();
+        backend.changed(&mut cursor, pass.through, &pick, SLICE_CHANGES, &mut found)?;
+        let mut arriving: BTreeMap<usize, Vec<(Version, Vec<u8>)>> = BTreeMap::new();
+        for change in found {
+            let target = pass.target_of(source.shard, &change.1).expect("picked because it has one");
+            arriving.entry(target).or_default().push(change);
         }
-        Ok((rows, bytes))
+        fail::fail_point!("move::before_bringing_in");
+        let mut bytes = 0;
+        for (target, changes) in arriving {
+            bytes += pass.topology.all()[target].bring_in_changes(&changes, pass.through, self.epoch())?;
+        }
+        source.changes = cursor;
+        let fraction = pass.advance(source, &source.rows.clone());
+        self.rebalancer.note(|figures| figures.copied(0, bytes, fraction));
+        Ok(bytes)
     }
 }

@@ -20,6 +20,7 @@ mod begin;
 mod check;
 mod clean;
 mod copy;
+mod copy_run;
 mod count;
 mod estimate;
 mod fit;

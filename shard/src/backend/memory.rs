@@ -3,7 +3,7 @@
 use super::prune::{KeyJudge, SLICE_KEY_BYTES_MAX, Verdict};
 use super::{
     Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row,
-    RowRef, Run,
+    RowRef, Run, StagedRows,
 };
 use crate::{Error, KeyRange, Order, Result, Version};
 use parking_lot::RwLock;
@@ -93,6 +93,34 @@ fn fill<'a>(keys: impl Iterator<Item = (&'a Vec<u8>, &'a History)>, at: Version,
         }
     }
     page.finished = true;
+}
+
+/// Rows on their way in.
+struct Staged<'a> {
+    backend: &'a MemoryBackend,
+    rows: Page,
+}
+
+impl StagedRows for Staged<'_> {
+    fn put(&mut self, row: RowRef<'_>) -> Result<()> {
+        self.rows.push(row);
+        Ok(())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.rows.bytes() as u64
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn bring_in(self: Box<Self>, epoch: u64) -> Result<Applied> {
+        let mut state = self.backend.state.write();
+        state.enter_epoch(epoch)?;
+        (0..self.rows.len()).filter_map(|index| self.rows.get(index)).for_each(|row| state.insert(row));
+        Ok(Applied { rows: self.rows.len() as u64, bytes: self.bytes() })
+    }
 }
 
 impl Backend for MemoryBackend {
@@ -311,10 +339,15 @@ impl Backend for MemoryBackend {
         Ok(())
     }
 
-    fn bring_in(&self, run: &dyn Run, _through: Version, epoch: u64) -> Result<Applied> {
-        let mark = self.applied_through();
-        // A run that ends at the mark leaves it where it is.
-        self.apply(run, mark, epoch)
+    fn bring_in_changes(&self, changes: &[(Version, Vec<u8>)], _through: Version, epoch: u64) -> Result<u64> {
+        let mut state = self.state.write();
+        state.enter_epoch(epoch)?;
+        state.changes.extend(changes.iter().cloned());
+        Ok(0)
+    }
+
+    fn stage_rows(&self) -> Result<Box<dyn StagedRows + '_>> {
+        Ok(Box::new(Staged { backend: self, rows: Page::default() }))
     }
 
     fn forget_changes(&self, cursor: &mut MovingCursor, pick: &dyn Fn(&[u8]) -> bool, epoch: u64) -> Result<u64> {

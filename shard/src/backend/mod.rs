@@ -10,7 +10,7 @@ mod prune;
 mod rocks;
 
 pub use memory::MemoryBackend;
-pub use moving::{Arriving, MovingCursor};
+pub use moving::{MovingCursor, StagedRows};
 pub use prune::{PruneCursor, PruneSlice};
 pub use rocks::{Compression, Identity, OptionError, RocksBackend, RocksOptions, RocksShared};
 
@@ -45,6 +45,20 @@ pub trait Run {
     fn rows(&self) -> Box<dyn Iterator<Item = RowRef<'_>> + '_>;
     /// The version and key of every row, by version ascending, then by key ascending.
     fn changes(&self) -> Box<dyn Iterator<Item = (Version, &[u8])> + '_>;
+}
+
+/// A run without rows: applying it raises the mark alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EmptyRun;
+
+impl Run for EmptyRun {
+    fn rows(&self) -> Box<dyn Iterator<Item = RowRef<'_>> + '_> {
+        Box::new(std::iter::empty())
+    }
+
+    fn changes(&self) -> Box<dyn Iterator<Item = (Version, &[u8])> + '_> {
+        Box::new(std::iter::empty())
+    }
 }
 
 /// A page of a scan, or of changes: rows packed into one allocation.
@@ -223,9 +237,12 @@ pub trait Backend: Debug + Send + Sync + 'static {
         found: &mut Vec<(Version, Vec<u8>)>,
     ) -> Result<()>;
 
-    /// Writes rows and changes that another backend has had, none above `through`, and makes them durable. Twice is as good as once. The mark stays. Changes must come before
-    /// their rows. Never beside [`Backend::apply`] and its like.
-    fn bring_in(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied>;
+    /// Writes changes that another backend has had, by version, then by key, none above `through`, and makes them durable. Twice is as good as
+    /// once. The mark stays. Returns the bytes that went to the disk. Never beside [`Backend::apply`] and its like.
+    fn bring_in_changes(&self, changes: &[(Version, Vec<u8>)], through: Version, epoch: u64) -> Result<u64>;
+
+    /// Room for rows that another backend has had: see [`StagedRows`]. Several may be filled at a time.
+    fn stage_rows(&self) -> Result<Box<dyn StagedRows + '_>>;
 
     /// Removes the changes of the keys that `pick` takes, from where `cursor` stands, for good. Their rows must be gone. A call looks at a bounded number of
     /// changes, and returns how many went. Never beside [`Backend::apply`] and its like.

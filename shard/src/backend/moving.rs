@@ -1,7 +1,7 @@
 //! What goes from one backend to another when slots move.
 
-use super::{Page, RowRef, Run};
-use crate::Version;
+use super::{Applied, RowRef};
+use crate::{Result, Version};
 
 /// How far a backend was gone through: where the next call goes on.
 #[derive(Clone, Debug, Default)]
@@ -22,35 +22,18 @@ impl MovingCursor {
     }
 }
 
-/// Rows or changes on their way into a backend.
-#[derive(Clone, Debug, Default)]
-pub struct Arriving {
-    /// By key ascending, then by version descending.
-    pub rows: Page,
-    /// By version ascending, then by key ascending.
-    pub changes: Vec<(Version, Vec<u8>)>,
-}
+/// Rows of another backend on their way in: nobody reads them before [`StagedRows::bring_in`], and if that is never called, they were never here.
+pub trait StagedRows {
+    /// Adds a row. By key ascending, then by version descending.
+    fn put(&mut self, row: RowRef<'_>) -> Result<()>;
 
-impl Arriving {
-    /// Empties it for reuse.
-    pub fn clear(&mut self) {
-        self.rows.clear();
-        self.changes.clear();
-    }
+    /// Bytes that were added, about.
+    fn bytes(&self) -> u64;
 
-    /// Whether there is nothing in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.changes.is_empty()
-    }
-}
+    /// Does whatever takes long and can be done beside other writes: no row is added afterwards.
+    fn finish(&mut self) -> Result<()>;
 
-impl Run for Arriving {
-    fn rows(&self) -> Box<dyn Iterator<Item = RowRef<'_>> + '_> {
-        Box::new((0..self.rows.len()).filter_map(|index| self.rows.get(index)))
-    }
-
-    fn changes(&self) -> Box<dyn Iterator<Item = (Version, &[u8])> + '_> {
-        Box::new(self.changes.iter().map(|(version, key)| (*version, key.as_slice())))
-    }
+    /// Makes the rows readable and durable. Twice the same rows are as good as once; the mark stays. Their changes must be here. Never beside
+    /// [`Backend::apply`](super::Backend::apply) and its like.
+    fn bring_in(self: Box<Self>, epoch: u64) -> Result<Applied>;
 }

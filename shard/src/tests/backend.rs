@@ -2,7 +2,7 @@
 
 use crate::backend::{
     Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row,
-    RowRef, Run,
+    RowRef, Run, StagedRows,
 };
 use crate::{Error, KeyRange, Order, Result, Version};
 use parking_lot::Mutex;
@@ -189,8 +189,12 @@ impl Backend for TestBackend {
         Ok(())
     }
 
-    fn bring_in(&self, _run: &dyn Run, _through: Version, _epoch: u64) -> Result<Applied> {
-        Ok(Applied::default())
+    fn bring_in_changes(&self, _changes: &[(Version, Vec<u8>)], _through: Version, _epoch: u64) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn stage_rows(&self) -> Result<Box<dyn StagedRows + '_>> {
+        unimplemented!("no slot moves here")
     }
 
     fn forget_changes(&self, cursor: &mut MovingCursor, _pick: &dyn Fn(&[u8]) -> bool, _epoch: u64) -> Result<u64> {

@@ -17,7 +17,7 @@ pub(super) fn apply(backend: &RocksBackend, run: &dyn Run, through: Version, epo
     let mut applied = Applied::default();
 
     // 2. The changes, before the rows that they name: whatever row is on disk, a retraction finds it through them.
-    applied.bytes += write_changes(backend, run, through)?;
+    applied.bytes += write_changes(backend, run.changes(), through)?;
     failpoint!(backend, "flush::after_changes");
 
     // 3. The rows, all at once, before the mark that says they are there.
@@ -38,9 +38,13 @@ pub(super) fn apply(backend: &RocksBackend, run: &dyn Run, through: Version, epo
     Ok(applied)
 }
 
-/// Writes the run's changes, of which none is above `last`; those of a version that has some on disk already are merged with them.
-pub(super) fn write_changes(backend: &RocksBackend, run: &dyn Run, last: Version) -> Result<u64> {
-    let mut changes = run.changes().peekable();
+/// Writes changes, of which none is above `last`; those of a version that has some on disk already are merged with them.
+pub(super) fn write_changes<'k>(
+    backend: &RocksBackend,
+    changes: impl Iterator<Item = (Version, &'k [u8])>,
+    last: Version,
+) -> Result<u64> {
+    let mut changes = changes.peekable();
     let Some(&(first, _)) = changes.peek() else { return Ok(0) };
     let mut ingestion = Ingestion::new(backend, CHANGES);
     // Those that are on disk already, if the log is replayed or slots have come here.

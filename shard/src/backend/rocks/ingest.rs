@@ -123,6 +123,11 @@ impl<'a> Ingestion<'a> {
         Ok(self.bytes)
     }
 
+    /// Bytes of the files so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes + self.writer.as_ref().map_or(0, SstFileWriter::file_size)
+    }
+
     /// Entries added so far.
     pub(super) fn entries(&self) -> u64 {
         self.entries
@@ -146,7 +151,8 @@ impl<'a> Ingestion<'a> {
         if file_bytes >= FILE_TARGETS_MAX * self.backend.target_file_size { self.end_file() } else { Ok(()) }
     }
 
-    fn end_file(&mut self) -> Result<()> {
+    /// Makes what was added durable, where nobody reads it yet.
+    pub(super) fn end_file(&mut self) -> Result<()> {
         if let Some(mut writer) = self.writer.take() {
             writer.finish().map_err(|e| classify(&self.backend.path, &e))?;
             self.bytes += writer.file_size();

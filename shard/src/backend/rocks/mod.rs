@@ -49,7 +49,7 @@ pub use shared::RocksShared;
 
 use crate::backend::{
     Applied, Backend, BackendStats, ChangesFrom, MovingCursor, Page, PageLimit, Pressure, PruneCursor, PruneSlice, Row,
-    RowRef, Run,
+    RowRef, Run, StagedRows,
 };
 use crate::{Error, KeyRange, Order, Result, Version};
 use exit::OpenInstance;
@@ -256,8 +256,12 @@ impl Backend for RocksBackend {
         moving::changed(self, cursor, through, pick, most, found)
     }
 
-    fn bring_in(&self, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied> {
-        moving::bring_in(self, run, through, epoch)
+    fn bring_in_changes(&self, changes: &[(Version, Vec<u8>)], through: Version, epoch: u64) -> Result<u64> {
+        moving::bring_in_changes(self, changes, through, epoch)
+    }
+
+    fn stage_rows(&self) -> Result<Box<dyn StagedRows + '_>> {
+        moving::stage_rows(self)
     }
 
     fn forget_changes(&self, cursor: &mut MovingCursor, pick: &dyn Fn(&[u8]) -> bool, epoch: u64) -> Result<u64> {

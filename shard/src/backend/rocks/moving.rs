@@ -7,7 +7,7 @@ use super::ingest::Ingestion;
 use super::iterators::Lease;
 use super::layout::{CHANGES, VERSIONS};
 use super::row::{decode_prefix, decode_value, push_row_key, split_row_key};
-use crate::backend::{Applied, MovingCursor, Page, PageLimit, RowRef, Run};
+use crate::backend::{Applied, MovingCursor, Page, PageLimit, RowRef, StagedRows};
 use crate::{Result, Version};
 
 /// Rows that one call looks at, whether they are picked or not: some tens of milliseconds.
@@ -112,22 +112,53 @@ pub(super) fn changed(
     Ok(())
 }
 
-/// As a flush, but the mark stays: what comes in was flushed elsewhere.
-pub(super) fn bring_in(backend: &RocksBackend, run: &dyn Run, through: Version, epoch: u64) -> Result<Applied> {
+pub(super) fn bring_in_changes(
+    backend: &RocksBackend,
+    changes: &[(Version, Vec<u8>)],
+    through: Version,
+    epoch: u64,
+) -> Result<u64> {
     failpoint!(backend, "move::before_changes");
     let RocksBackend { db, path, meta, .. } = backend;
     meta.enter_epoch(db, path, epoch)?;
-    let mut applied = Applied { rows: 0, bytes: write_changes(backend, run, through)? };
+    let changes = changes.iter().map(|(version, key)| (*version, key.as_slice()));
+    let bytes = write_changes(backend, changes, through)?;
     failpoint!(backend, "move::after_changes");
-    backend.versions_options.adapt(db, path)?;
-    let mut rows = Ingestion::new(backend, VERSIONS);
-    for row in run.rows() {
-        rows.put_row(row)?;
+    Ok(bytes)
+}
+
+/// Files beside the instance.
+struct Staged<'a> {
+    backend: &'a RocksBackend,
+    rows: Ingestion<'a>,
+}
+
+pub(super) fn stage_rows(backend: &RocksBackend) -> Result<Box<dyn StagedRows + '_>> {
+    backend.versions_options.adapt(&backend.db, &backend.path)?;
+    Ok(Box::new(Staged { backend, rows: Ingestion::new(backend, VERSIONS) }))
+}
+
+impl StagedRows for Staged<'_> {
+    fn put(&mut self, row: RowRef<'_>) -> Result<()> {
+        self.rows.put_row(row)
     }
-    applied.rows = rows.entries();
-    applied.bytes += rows.ingest()?;
-    failpoint!(backend, "move::after_rows");
-    Ok(applied)
+
+    fn bytes(&self) -> u64 {
+        self.rows.bytes()
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.rows.end_file()
+    }
+
+    fn bring_in(self: Box<Self>, epoch: u64) -> Result<Applied> {
+        let RocksBackend { db, path, meta, .. } = self.backend;
+        meta.enter_epoch(db, path, epoch)?;
+        let rows = self.rows.entries();
+        let bytes = self.rows.ingest()?;
+        failpoint!(self.backend, "move::after_rows");
+        Ok(Applied { rows, bytes })
+    }
 }
 
 /// Parts of which a key goes are written anew: one name less, or another first key.
