@@ -1,10 +1,10 @@
 //! The store's own threads for work that is spread over shards or keys.
 
+use crate::helpers::Helpers;
 use crate::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// A pool for each kind of work, so that none waits for another: a commit not for a verification, which may take minutes. None is
@@ -12,7 +12,7 @@ use std::thread;
 #[derive(Debug)]
 pub(crate) struct Workers {
     /// Large groups of commits, on their way to the memtables.
-    pub(crate) apply: Pool,
+    pub(crate) apply: Helpers,
     /// Reads of many keys.
     pub(crate) read: Pool,
     /// Pages of long scans.
@@ -33,7 +33,7 @@ impl Workers {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Workers {
             // Beside the thread that has the group.
-            apply: Pool::new("shingle-applier", (cores - 1).max(1), Rank::Awaited)?,
+            apply: Helpers::new("shingle-applier", (cores - 1).max(1))?,
             read: Pool::new("shingle-reader", cores, Rank::Awaited)?,
             scan: Pool::new("shingle-scanner", cores, Rank::Awaited)?,
             upkeep: Pool::new("shingle-upkeep", cores, Rank::Background)?,
@@ -51,7 +51,7 @@ const BACKGROUND_NICE: i32 = 5;
 
 /// Who goes first where there are fewer cores than threads with something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rank {
+pub(crate) enum Rank {
     Awaited,
     /// Can wait, as long as there is memory.
     Background,
@@ -74,7 +74,7 @@ impl Rank {
 pub(crate) struct Pool(ThreadPool);
 
 impl Pool {
-    fn new(name: &'static str, threads: usize, rank: Rank) -> Result<Self> {
+    pub(crate) fn new(name: &'static str, threads: usize, rank: Rank) -> Result<Self> {
         let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| name.to_owned());
         let pool = pool.start_handler(move |_| rank.take()).build();
         pool.map(Pool).map_err(|error| Error::Thread { name, cause: Arc::new(std::io::Error::other(error)) })
@@ -105,18 +105,7 @@ impl Pool {
         self.0.spawn(work);
     }
 
-    /// Does each of `tasks` once: here, and on those of the pool's threads that are free. The caller is none of rayon's.
-    pub(crate) fn share<T: Sync>(&self, tasks: &[T], work: impl Fn(&T) + Sync) {
-        let next = AtomicUsize::new(0);
-        let take = || {
-            while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                work(task);
-            }
-        };
-        self.0.in_place_scope(|scope| {
-            let others = tasks.len().saturating_sub(1).min(self.0.current_num_threads());
-            (0..others).for_each(|_| scope.spawn(|_| take()));
-            take();
-        });
+    pub(crate) fn threads(&self) -> usize {
+        self.0.current_num_threads()
     }
 }

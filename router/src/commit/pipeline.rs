@@ -5,7 +5,7 @@ use super::{Group, Lifecycle};
 use crate::core::Core;
 use crate::log::Kind;
 use crate::{Durability, Error, Result};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use shingle_shard::Version;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Pipeline {
         }
         let mut appended = core.pipeline.appended.lock();
         appended.finished = true;
-        core.pipeline.appended_changed.notify_all();
+        core.pipeline.announce(appended);
     }
 
     /// The apply thread: ends when the log thread has and nothing is left to apply.
@@ -68,7 +68,7 @@ impl Pipeline {
                 return;
             } else if let Some(group) = appended.groups.pop_front() {
                 appended.applying = true;
-                parking_lot::MutexGuard::unlocked(&mut appended, || core.apply_and_publish(&group));
+                MutexGuard::unlocked(&mut appended, || core.apply_and_publish(&group));
                 appended.applying = false;
                 pipeline.appended_changed.notify_all();
             } else if appended.finished {
@@ -94,31 +94,34 @@ impl Pipeline {
         let outcome = core.make_durable(sync);
         let took = begun.elapsed();
         self.note_durable(last, outcome);
-        if let Some(awaited) = self.hand_over(core, small) {
+        if let Some(awaited) = small.and_then(|group| self.hand_over(core, group)) {
             gathering.acknowledged(awaited, took);
         }
     }
 
-    /// Applies a `small` group that is synced, or leaves it to the apply thread behind what that one has. Returns how many commits somebody waited
+    /// Applies a small group that is synced, or leaves it to the apply thread behind what that one has. Returns how many commits somebody waited
     /// for, if it was applied here.
-    pub(crate) fn hand_over(&self, core: &Core, small: Option<Group>) -> Option<usize> {
+    pub(crate) fn hand_over(&self, core: &Core, small: Group) -> Option<usize> {
         let mut appended = self.appended.lock();
         if appended.abandoned {
             // Its authors were told with all others.
             return None;
         }
-        match small {
-            // Only this thread queues groups: none can come in between.
-            Some(group) if appended.groups.is_empty() && !appended.applying => {
-                drop(appended);
-                Some(core.apply_and_publish(&group))
-            }
-            small => {
-                appended.groups.extend(small);
-                self.appended_changed.notify_all();
-                None
-            }
+        // Only this thread queues groups: none can come in between.
+        if appended.groups.is_empty() && !appended.applying {
+            drop(appended);
+            return Some(core.apply_and_publish(&small));
         }
+        appended.groups.push_back(small);
+        self.announce(appended);
+        None
+    }
+
+    /// Wakes who waits for a change, once the lock is free: the woken would wait for it at once, and the lock's waiting is a yield, which
+    /// where other threads keep every core busy gives the core away for milliseconds.
+    fn announce(&self, appended: MutexGuard<'_, Appended>) {
+        drop(appended);
+        self.appended_changed.notify_all();
     }
 
     /// Notes whether commits up to `version` are as durable as they asked to be.
@@ -128,7 +131,7 @@ impl Pipeline {
             Ok(()) => appended.durable = version,
             Err(error) => appended.failure = Some(error),
         }
-        self.appended_changed.notify_all();
+        self.announce(appended);
     }
 
     fn queue(&self, group: Group) {
@@ -137,7 +140,7 @@ impl Pipeline {
             self.appended_changed.wait(&mut appended);
         }
         appended.groups.push_back(group);
-        self.appended_changed.notify_all();
+        self.announce(appended);
     }
 
     /// Waits until commits up to `version` are as durable as they asked to be.
@@ -189,7 +192,7 @@ impl Core {
                 Some(since) => {
                     let due = since + self.options.buffered_sync;
                     if self.pipeline.queued.wait_until(&mut sequencer, due).timed_out() {
-                        parking_lot::MutexGuard::unlocked(&mut sequencer, || self.sync_buffered());
+                        MutexGuard::unlocked(&mut sequencer, || self.sync_buffered());
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::blocks::Block;
-use crate::log::{CommitPayload, CommitRecord, Frame, Kind, RollbackRecord, payload_checksum};
+use crate::log::{CommitPayload, Frame, Kind, RollbackRecord, payload_checksum};
 use crate::shards::Topology;
 use crate::{Durability, Error, Result};
 use shingle_shard::{Hashed, Ops, OpsBuf, Version};
@@ -14,9 +14,8 @@ use std::time::Instant;
 /// half empty. In the memtable 48 B for its header, and its place in the index.
 const WRITE_BYTES: u64 = 80;
 
-/// What a commit takes beside its payload and its writes: itself, its completion, its places in queues, and what the allocator adds. Measured by
-/// counting allocations: commits of one write take 340 B beside their payloads, commits of ten take 616 B; with their
-/// lists of sections 32 B more.
+/// What a commit takes beside its payload, its sections and its writes: itself, its completion, its places in queues, and what the allocator adds.
+/// Measured by counting allocations: commits of one write take 340 B beside their payloads.
 const COMMIT_BYTES: u64 = 352;
 
 /// A commit before it has its number.
@@ -27,8 +26,7 @@ pub(crate) struct Prepared {
     checksum: u64,
     /// The hash of every key that the commit writes, in the order of the payload.
     pub(crate) key_hashes: Vec<u64>,
-    /// How many writes each section of the payload has.
-    ops_of_sections: Vec<usize>,
+    sections: Vec<Section>,
     pub(crate) block: Option<Block>,
     pub(crate) durability: Durability,
     /// When its author asked for it.
@@ -40,9 +38,19 @@ pub(crate) struct Prepared {
     split_by: Option<Arc<Topology>>,
 }
 
-/// What a batch writes to one shard.
-#[derive(Clone, Copy, Debug, Default)]
+/// What a commit writes to one shard.
+#[derive(Debug)]
 struct Section {
+    shard: u32,
+    /// Where its writes are in the payload.
+    ops: Range<usize>,
+    /// Where their hashes are among all.
+    hashes: Range<usize>,
+}
+
+/// How much a batch writes to one shard.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
     ops: usize,
     bytes: usize,
     /// Where the next of its writes goes.
@@ -58,16 +66,16 @@ struct Write {
 }
 
 /// Sorts writes by shard; those of one shard stay in their order.
-fn by_shard(routed: Vec<(usize, Write)>, sections: &mut [Section]) -> Vec<Write> {
+fn by_shard(routed: Vec<(usize, Write)>, shares: &mut [Share]) -> Vec<Write> {
     let mut next = 0;
-    for section in sections.iter_mut() {
-        section.next = next;
-        next += section.ops;
+    for share in shares.iter_mut() {
+        share.next = next;
+        next += share.ops;
     }
     let mut sorted = vec![Write::default(); routed.len()];
     for (shard, write) in routed {
-        sorted[sections[shard].next] = write;
-        sections[shard].next += 1;
+        sorted[shares[shard].next] = write;
+        shares[shard].next += 1;
     }
     sorted
 }
@@ -76,13 +84,13 @@ fn by_shard(routed: Vec<(usize, Write)>, sections: &mut [Section]) -> Vec<Write>
 struct Split {
     payload: Vec<u8>,
     key_hashes: Vec<u64>,
-    ops_of_sections: Vec<usize>,
+    sections: Vec<Section>,
 }
 
 impl Split {
     /// `note` is told of each write, once wherever it stands.
     fn of(topology: &Topology, packed: &[u8], count: usize, block: Option<Block>, note: impl Fn(u32, usize)) -> Self {
-        let mut written = vec![Section::default(); topology.all().len()];
+        let mut written = vec![Share::default(); topology.all().len()];
         let mut routed = Vec::with_capacity(count);
         let mut begin = 0;
         for op in Ops::new(packed) {
@@ -96,12 +104,19 @@ impl Split {
             }
             begin = end;
         }
-        let sections: Vec<_> = (0..).zip(&written).filter(|(_, section)| section.ops > 0).collect();
-        let ops_of_sections = sections.iter().map(|(_, section)| section.ops).collect();
-        let sections: Vec<_> = sections.into_iter().map(|(shard, section)| (shard, section.bytes)).collect();
         let writes = by_shard(routed, &mut written);
-        let payload = CommitPayload::encode(block, &sections, writes.iter().map(|write| &packed[write.packed.clone()]));
-        Split { payload, key_hashes: writes.iter().map(|write| write.hash).collect(), ops_of_sections }
+        let shares: Vec<_> = (0_u32..).zip(&written).filter(|(_, share)| share.ops > 0).collect();
+        let sizes: Vec<_> = shares.iter().map(|&(shard, share)| (shard, share.bytes)).collect();
+        let mut unplaced = shares.iter();
+        let mut sections = Vec::with_capacity(shares.len());
+        let placed = |ops| {
+            // By now `next` is where the writes of a shard end.
+            let ended = |&(shard, share): &(u32, &Share)| (shard, share.next - share.ops..share.next);
+            sections.extend(unplaced.next().map(ended).map(|(shard, hashes)| Section { shard, ops, hashes }));
+        };
+        let writes_packed = writes.iter().map(|write| &packed[write.packed.clone()]);
+        let payload = CommitPayload::encode(block, &sizes, writes_packed, placed);
+        Split { payload, key_hashes: writes.iter().map(|write| write.hash).collect(), sections }
     }
 }
 
@@ -118,15 +133,18 @@ impl Prepared {
         if batch.bytes() > batch_bytes_max {
             return Err(Error::BatchTooLarge { bytes: batch.bytes() as u64, max: batch_bytes_max as u64 });
         }
-        let Split { payload, key_hashes, ops_of_sections } =
+        let Split { payload, key_hashes, sections } =
             Split::of(&topology, batch.packed(), batch.len(), block, topology.counters.writing());
         Ok(Prepared {
             kind: Kind::Commit,
             checksum: payload_checksum(&payload),
-            room_bytes: payload.len() as u64 + WRITE_BYTES * key_hashes.len() as u64 + COMMIT_BYTES,
+            room_bytes: payload.len() as u64
+                + WRITE_BYTES * key_hashes.len() as u64
+                + size_of_val(sections.as_slice()) as u64
+                + COMMIT_BYTES,
             payload,
             key_hashes,
-            ops_of_sections,
+            sections,
             block,
             durability: batch.durability().unwrap_or(durability),
             begun,
@@ -149,8 +167,7 @@ impl Prepared {
             writes.ops.filter(|op| old.lives_on(op.key, shard)).for_each(|op| ops.push(op));
         }
         let split = Split::of(&topology, ops.as_bytes(), self.key_hashes.len(), self.block, |_, _| {});
-        (self.payload, self.key_hashes, self.ops_of_sections) =
-            (split.payload, split.key_hashes, split.ops_of_sections);
+        (self.payload, self.key_hashes, self.sections) = (split.payload, split.key_hashes, split.sections);
         self.checksum = payload_checksum(&self.payload);
         self.split_by = Some(topology);
     }
@@ -167,7 +184,7 @@ impl Prepared {
             checksum: payload_checksum(&payload),
             payload,
             key_hashes: Vec::new(),
-            ops_of_sections: Vec::new(),
+            sections: Vec::new(),
             block: None,
             durability: Durability::Sync,
             begun: Instant::now(),
@@ -179,17 +196,17 @@ impl Prepared {
 
     /// The writes of a commit, by shard.
     pub(crate) fn writes(&self, version: Version) -> impl Iterator<Item = (usize, Hashed<'_>)> {
-        let record = match self.kind {
-            Kind::Commit => CommitRecord::decode(&self.payload),
-            Kind::Rollback | Kind::Close => None,
-        };
-        let mut hashes = self.key_hashes.as_slice();
-        let sections = record.into_iter().flat_map(|record| record.sections()).zip(&self.ops_of_sections);
-        sections.map(move |((shard, ops), &count)| {
-            let (key_hashes, rest) = hashes.split_at(count);
-            hashes = rest;
-            (shard as usize, Hashed { version, ops, key_hashes })
-        })
+        self.sections.iter().map(move |section| (section.shard as usize, self.hashed(section, version)))
+    }
+
+    /// The writes of one of its sections.
+    pub(crate) fn section(&self, index: usize, version: Version) -> Hashed<'_> {
+        self.hashed(&self.sections[index], version)
+    }
+
+    fn hashed(&self, section: &Section, version: Version) -> Hashed<'_> {
+        let ops = Ops::new(&self.payload[section.ops.clone()]);
+        Hashed { version, ops, key_hashes: &self.key_hashes[section.hashes.clone()] }
     }
 
     /// What the commit takes from its admission until it is applied, and then at most in the memtables.

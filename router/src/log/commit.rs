@@ -11,6 +11,7 @@
 use crate::blocks::Block;
 use crate::encoding::{take_u32, take_u64};
 use shingle_shard::{Ops, Version};
+use std::ops::Range;
 
 /// Builds the payload of a commit.
 #[derive(Debug)]
@@ -18,11 +19,12 @@ pub(crate) struct CommitPayload;
 
 impl CommitPayload {
     /// `sections` are the shards written and the bytes of each one's packed writes; `ops` are the writes in the order of the sections. Each is copied
-    /// once, to where it stands in the log.
+    /// once, to where it stands in the log. `placed` is told where in the payload the writes of each section are.
     pub(crate) fn encode<'a>(
         block: Option<Block>,
         sections: &[(u32, usize)],
         mut ops: impl Iterator<Item = &'a [u8]>,
+        mut placed: impl FnMut(Range<usize>),
     ) -> Vec<u8> {
         let block_bytes = if block.is_some() { BLOCK_BYTES } else { 0 };
         let ops_bytes: usize = sections.iter().map(|&(_, bytes)| bytes).sum();
@@ -37,13 +39,14 @@ impl CommitPayload {
             payload.extend_from_slice(&shard.to_le_bytes());
             payload.extend_from_slice(&0u32.to_le_bytes());
             payload.extend_from_slice(&(bytes as u64).to_le_bytes());
-            let end = payload.len() + bytes;
+            let (begin, end) = (payload.len(), payload.len() + bytes);
             while payload.len() < end
                 && let Some(op) = ops.next()
             {
                 payload.extend_from_slice(op);
             }
             debug_assert_eq!(payload.len(), end, "a section's bytes are those of its writes");
+            placed(begin..end);
         }
         payload
     }
@@ -138,7 +141,7 @@ mod tests {
 
     fn encode(block: Option<Block>, sections: &[(u32, &OpsBuf)]) -> Vec<u8> {
         let sizes: Vec<_> = sections.iter().map(|(shard, ops)| (*shard, ops.as_bytes().len())).collect();
-        CommitPayload::encode(block, &sizes, sections.iter().map(|(_, ops)| ops.as_bytes()))
+        CommitPayload::encode(block, &sizes, sections.iter().map(|(_, ops)| ops.as_bytes()), |_| {})
     }
 
     const BLOCK: Block = Block { height: 7, timestamp_ms: 1_700_000_000_000 };

@@ -22,7 +22,7 @@ fn nothing_is_published_on_top_of_a_group_that_a_panic_cut_short() -> Result<()>
     let group = still.group();
     still.append_and_sync(&group)?;
     still.core.abandon("a test");
-    still.core.pipeline.hand_over(&still.core, Some(group));
+    still.core.pipeline.hand_over(&still.core, group);
 
     assert_eq!(still.core.visible(), kept.version());
     for lost in [cut_short, behind] {
