@@ -4,8 +4,10 @@ use crate::Result;
 use crate::commit::Group;
 use crate::core::Core;
 use crate::log::Kind;
+use crate::throttle::{Fill, Throttle};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 /// What was let in and is not yet in the memtables.
@@ -16,6 +18,7 @@ pub(crate) struct Admission {
     waiting: AtomicUsize,
     /// Who waits takes turns: else small commits would pass a large one for ever.
     turn: Mutex<()>,
+    throttle: Throttle,
 }
 
 impl Admission {
@@ -46,7 +49,8 @@ impl Drop for Room<'_> {
 }
 
 impl Core {
-    /// Lets a commit that takes `bytes` in when the memory has room for it. It waits for a flush where that helps.
+    /// Lets a commit that takes `bytes` in when the memory has room for it. It waits for a flush where that helps, and is slowed down before
+    /// that is needed.
     ///
     /// # Errors
     /// What keeps the flushes from succeeding, a full disk for instance.
@@ -55,13 +59,16 @@ impl Core {
         let enter = || {
             let before = admission.under_way_bytes.fetch_add(bytes, Ordering::Relaxed);
             let room = Room { admission, bytes };
-            let taken = before + self.memory().unflushed_bytes;
+            let (taken, budget) = (before + self.memory().unflushed_bytes, self.options.memory_budget_bytes);
             // A batch larger than the budget has to go alone.
-            (taken == 0 || taken + bytes <= self.options.memory_budget_bytes).then_some(room)
+            (taken == 0 || taken + bytes <= budget).then_some((room, Fill { taken: taken + bytes, budget }))
         };
         if !admission.anyone_waits()
-            && let Some(room) = enter()
+            && let Some((room, fill)) = enter()
         {
+            if fill.slows() {
+                self.slow_down(bytes, fill);
+            }
             return Ok(room);
         }
         let begun = Instant::now();
@@ -71,7 +78,17 @@ impl Core {
         drop(turn);
         admission.waiting.fetch_sub(1, Ordering::AcqRel);
         self.counters.waited_for_memory(begun.elapsed());
-        room
+        room.map(|(room, _)| room)
+    }
+
+    /// Holds a commit up so long that commits come as flushes make room for them.
+    fn slow_down(&self, bytes: u64, fill: Fill) {
+        let Some(drained) = self.flusher.drained_per_sec() else { return };
+        let delay = self.admission.throttle.delay(bytes, fill, drained, Instant::now());
+        if !delay.is_zero() {
+            thread::sleep(delay);
+            self.counters.waited_for_memory(delay);
+        }
     }
 
     /// Gives back the room of commits that are applied, or that failed.

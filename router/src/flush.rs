@@ -3,6 +3,7 @@
 mod round;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 use crate::commit::Group;
 use crate::core::Core;
@@ -11,22 +12,11 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use round::Round;
 use shingle_shard::{Memory, Version};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// A shard with this many files at level 0 takes no flush until compaction has caught up: ingestion itself is never stalled by RocksDB.
-/// The memory then fills, and commits wait. RocksDB's own `level0_stop_writes_trigger`.
-const LEVEL0_FILES_MAX: u64 = 36;
-
-/// RocksDB's own `soft_pending_compaction_bytes_limit`.
-const PENDING_COMPACTION_BYTES_MAX: u64 = 64 << 30;
-
-/// How long a failed flush, or one that waits for compaction, rests before it is tried again.
+/// How long a failed flush rests before it is tried again.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// After a flush, what is known of the slots is kept if it was kept longer ago than this.
-const SLOTS_KEPT: Duration = Duration::from_secs(60);
 
 /// What a flush wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -75,16 +65,20 @@ struct State {
     blocks_since: u64,
     /// Why the last flush failed. Commits that need memory are refused with it.
     failure: Option<Error>,
+    /// What the last flush took out of memory; `None` before the first one.
+    drained: Option<Drained>,
+    /// Since when the flush under way, or due, has made no room, what it waits for included; `None`: none is due.
+    busy_since: Option<Instant>,
     /// Somebody has called for the thread since it last looked: it must not go to sleep.
     woken: bool,
     stop: bool,
 }
 
-/// What to flush next.
-enum Plan {
-    Nothing,
-    All,
-    Largest,
+/// What a flush took out of memory, and in how long.
+#[derive(Clone, Copy, Debug)]
+struct Drained {
+    bytes: u64,
+    took: Duration,
 }
 
 /// How much of the processor a flush takes.
@@ -104,6 +98,8 @@ impl Flusher {
             last_flush: Instant::now(),
             blocks_since: 0,
             failure: None,
+            drained: None,
+            busy_since: None,
             woken: false,
             stop: false,
         };
@@ -129,6 +125,14 @@ impl Flusher {
     /// Why the last flush failed, if it did.
     pub(crate) fn failure(&self) -> Option<Error> {
         self.state.lock().failure.clone()
+    }
+
+    /// The bytes of memory that flushes make room for in a second: as the last one did, or fewer if the next one is longer about it.
+    pub(crate) fn drained_per_sec(&self) -> Option<f64> {
+        let state = self.state.lock();
+        let Drained { bytes, took } = state.drained?;
+        let now = state.busy_since.map_or(Duration::ZERO, |since| since.elapsed());
+        Some(bytes as f64 / took.max(now).as_secs_f64().max(f64::MIN_POSITIVE))
     }
 
     pub(crate) fn set_automatic(&self, automatic: bool) {
@@ -205,49 +209,6 @@ impl Flusher {
             self.freed.wait_for(&mut state, RETRY);
         }
     }
-
-    /// The flush thread.
-    pub(crate) fn run(core: &Arc<Core>) {
-        let flusher = &core.flusher;
-        let mut slots_kept: Option<Instant> = None;
-        loop {
-            flusher.state.lock().woken = false;
-            core.evict();
-            let plan = core.plan();
-            let outcome = match plan {
-                Plan::Nothing => Ok(None),
-                _ if core.compaction_lags() => Err(None),
-                Plan::All => core.flush_shards(|_| true, Haste::Unhurried).map(Some).map_err(Some),
-                Plan::Largest => core.flush_largest().map(Some).map_err(Some),
-            };
-            if matches!(outcome, Ok(Some(_))) && slots_kept.is_none_or(|kept| kept.elapsed() >= SLOTS_KEPT) {
-                core.save_slot_stats();
-                slots_kept = Some(Instant::now());
-            }
-            let mut state = flusher.state.lock();
-            if state.stop {
-                return;
-            }
-            match outcome {
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    let until_due = core.options.flush_interval.map_or(Duration::from_secs(3600), |interval| {
-                        interval.saturating_sub(state.last_flush.elapsed()).max(RETRY)
-                    });
-                    flusher.sleep(&mut state, until_due);
-                }
-                Err(failure) => {
-                    match failure {
-                        Some(_) => core.counters.flush_failed(),
-                        None => core.counters.waited_for_compaction(RETRY),
-                    }
-                    state.failure = failure;
-                    flusher.freed.notify_all();
-                    flusher.rest(&mut state, RETRY);
-                }
-            }
-        }
-    }
 }
 
 /// Counts a flush that somebody waits for, from before it begins.
@@ -278,43 +239,6 @@ impl Core {
         sum
     }
 
-    fn plan(&self) -> Plan {
-        let memory = self.memory();
-        let state = self.flusher.state.lock();
-        let unflushed = memory.unflushed_bytes > 0;
-        let blocks_due =
-            state.automatic && self.options.blocks_per_flush.is_some_and(|limit| state.blocks_since >= limit);
-        let time_due = state.automatic
-            && self.options.flush_interval.is_some_and(|interval| state.last_flush.elapsed() >= interval);
-        if unflushed && (blocks_due || time_due) {
-            Plan::All
-        } else if memory.active_bytes >= self.options.write_buffer_bytes
-            || memory.unflushed_bytes > memory.active_bytes
-            // A commit waits for room: what is there may be little, and yet too much for the commit to fit beside it.
-            || (unflushed && self.admission.anyone_waits())
-        {
-            Plan::Largest
-        } else {
-            Plan::Nothing
-        }
-    }
-
-    fn compaction_lags(&self) -> bool {
-        self.shards.now().all().iter().map(|shard| shard.backend().pressure()).any(|pressure| {
-            pressure.level0_files >= LEVEL0_FILES_MAX
-                || pressure.pending_compaction_bytes >= PENDING_COMPACTION_BYTES_MAX
-        })
-    }
-
-    /// Flushes the shard with the most unflushed bytes: its run is then about twice as long as if all shards were flushed together, and
-    /// longer runs mean less compaction.
-    fn flush_largest(&self) -> Result<Flushed> {
-        let topology = self.shards.keep();
-        let largest = topology.all().iter().max_by_key(|shard| shard.memory().unflushed_bytes);
-        let number = largest.map(|shard| shard.number());
-        self.flush_shards(|shard| Some(shard) == number, Haste::Unhurried)
-    }
-
     /// Flushes every shard, whatever it holds.
     pub(crate) fn flush_all(&self) -> Result<Flushed> {
         self.flush_shards(|_| true, Haste::Awaited)
@@ -343,17 +267,17 @@ impl Core {
             let mut state = self.flusher.state.lock();
             (state.blocks_since, state.last_flush) = (0, Instant::now());
         }
-        let through = {
+        let shards: Vec<_> = topology.all().iter().filter(|shard| chosen(shard.number())).collect();
+        let (through, sealed_bytes) = {
             let applied = self.boundary.lock();
-            topology.all().iter().filter(|shard| chosen(shard.number())).for_each(|shard| shard.seal());
-            *applied
+            shards.iter().for_each(|shard| shard.seal());
+            (*applied, shards.iter().map(|shard| shard.memory().unflushed_bytes).sum::<u64>())
         };
         self.wait_until_published(through)?;
         fail::fail_point!("flush::after_seal");
         self.sync()?;
         self.persist_blocks(through)?;
         fail::fail_point!("flush::after_blocks");
-        let shards: Vec<_> = topology.all().iter().filter(|shard| chosen(shard.number())).collect();
         let flushed: Vec<_> = match shards.as_slice() {
             // A commit waits for it: no work for threads that let others go first.
             [shard] if self.admission.anyone_waits() => vec![shard.flush(through, self.epoch(), &|_| {})],
@@ -378,6 +302,10 @@ impl Core {
         }
         let mut state = self.flusher.state.lock();
         state.failure = None;
+        if sealed_bytes > 0 {
+            let took = state.busy_since.replace(Instant::now()).unwrap_or(begun).elapsed();
+            state.drained = Some(Drained { bytes: sealed_bytes, took });
+        }
         state.stats = FlushStats {
             flushes: state.stats.flushes + u64::from(sum.keys > 0),
             keys: state.stats.keys + sum.keys,

@@ -20,6 +20,7 @@ mod error;
 mod feed;
 mod flush;
 mod health;
+mod helpers;
 mod histogram;
 mod layout;
 mod lock;
@@ -42,6 +43,7 @@ mod stats;
 mod store;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod transaction;
 mod verify;
 mod workers;

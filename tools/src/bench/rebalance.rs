@@ -43,6 +43,8 @@ struct Phase {
     updates_per_sec: f64,
     /// Of what was before.
     ratio: f64,
+    /// The part of the time in which commits waited for memory.
+    held_back: f64,
     commits: Pauses,
     reads: Pauses,
 }
@@ -111,6 +113,8 @@ pub(super) fn run(args: &BenchRebalanceArgs, out: &mut Output) -> anyhow::Result
 /// The measurements of all phases.
 struct Run {
     took: [Duration; PHASES.len()],
+    /// How long commits waited for memory.
+    held_back: [Duration; PHASES.len()],
     commits: Vec<Measured>,
     reads: Vec<Measured>,
     grown: Rebalanced,
@@ -125,16 +129,16 @@ fn measure(
     shards: usize,
 ) -> anyhow::Result<Run> {
     let (phase, done) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let mut took = [Duration::ZERO; PHASES.len()];
+    let (mut took, mut held_back) = ([Duration::ZERO; PHASES.len()], [Duration::ZERO; PHASES.len()]);
     let mut rebalanced = [Rebalanced::default(); 2];
     let bar = progress::bar("measuring", PHASES.len() as u64);
     let (outcome, commits, reads) = thread::scope(|scope| {
         let writer = scope.spawn(|| commit_until(&done, &phase, blocks));
         let reader = scope.spawn(|| read_until(&done, &phase, db, space));
         let mut phases = || {
-            for (number, took) in took.iter_mut().enumerate() {
+            for (number, (took, held_back)) in took.iter_mut().zip(&mut held_back).enumerate() {
                 phase.store(number, Relaxed);
-                let began = Instant::now();
+                let (began, waited) = (Instant::now(), db.counts().0.memory_wait_micros);
                 match number {
                     2 => rebalanced[0] = rebalance(db, args, args.to_shards as usize, &bar)?,
                     5 => rebalanced[1] = rebalance(db, args, shards, &bar)?,
@@ -144,6 +148,7 @@ fn measure(
                     _ => thread::sleep(Duration::from_secs(args.seconds)),
                 }
                 *took = began.elapsed();
+                *held_back = Duration::from_micros(db.counts().0.memory_wait_micros - waited);
                 bar.inc(1);
             }
             anyhow::Ok(())
@@ -156,7 +161,7 @@ fn measure(
     bar.finish_and_clear();
     outcome?;
     let [grown, shrunk] = rebalanced;
-    Ok(Run { took, commits: commits?, reads: reads?, grown, shrunk })
+    Ok(Run { took, held_back, commits: commits?, reads: reads?, grown, shrunk })
 }
 
 fn rebalance(db: &Database, args: &BenchRebalanceArgs, shards: usize, bar: &ProgressBar) -> anyhow::Result<Rebalanced> {
@@ -239,6 +244,7 @@ impl Run {
             seconds: self.took[number].as_secs_f64(),
             updates_per_sec: rate(number),
             ratio: rate(number) / rate(BEFORE),
+            held_back: self.held_back[number].as_secs_f64() / self.took[number].as_secs_f64(),
             commits: self.commits[number].pauses(),
             reads: self.reads[number].pauses(),
         };
@@ -256,6 +262,7 @@ impl Report<'_> {
                 format!("{} s", units::significant(phase.seconds)),
                 format!("{}/s", units::rate(phase.updates_per_sec)),
                 format!("{:.0} %", 100.0 * phase.ratio),
+                format!("{:.0} %", 100.0 * phase.held_back),
                 ms(phase.commits.p50_ms),
                 ms(phase.commits.p99_ms),
                 ms(phase.commits.longest_ms),
@@ -270,7 +277,7 @@ impl Report<'_> {
             units::count(self.arguments.options.keys)
         ))?;
         out.table(
-            &["", "time", "updates", "of before", "commit p50", "p99", "longest", "read p99", "longest"],
+            &["", "time", "updates", "of before", "held back", "commit p50", "p99", "longest", "read p99", "longest"],
             self.phases.iter().map(row),
         )?;
         for (name, done) in [("growing", &self.grown), ("shrinking", &self.shrunk)] {
