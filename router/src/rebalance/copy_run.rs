@@ -31,6 +31,8 @@ struct StagedRun<'a> {
     files: BTreeMap<usize, Box<dyn StagedRows + 'a>>,
     /// Where the reading goes on.
     cursor: MovingCursor,
+    /// Bytes of the files that are told and paid for.
+    bytes_noted: u64,
     began: Instant,
 }
 
@@ -57,26 +59,43 @@ impl Core {
             let _slice = self.rebalancer.slice();
             self.rollbacks.count()
         };
-        let mut run = StagedRun { files: BTreeMap::new(), cursor: source.rows.clone(), began: Instant::now() };
+        let mut run =
+            StagedRun { files: BTreeMap::new(), cursor: source.rows.clone(), bytes_noted: 0, began: Instant::now() };
         loop {
             self.rebalancer.check_going()?;
             self.health.check()?;
             let began = Instant::now();
-            let before = run.bytes();
             let rows = self.stage_page(pass, source.shard, &mut run)?;
-            let bytes = run.bytes().saturating_sub(before);
             let fraction = pass.advance(source, &run.cursor);
-            self.rebalancer.note(|figures| figures.copied(rows, bytes, fraction));
-            self.keep_rate(bytes, began)?;
             tell();
             fail::fail_point!("move::after_page");
             if run.is_due() || source.was_cut_short || self.rollbacks.count() != rollbacks {
-                break;
+                // What files hold back until they end is known then, and paid for once it is where nothing undoes it.
+                run.files.values_mut().try_for_each(|file| file.finish())?;
+                let bytes = self.note_staged(&mut run, rows, fraction);
+                self.bring_in_run(pass, source, run, rollbacks)?;
+                return self.keep_rate(bytes, began);
             }
+            let bytes = self.note_staged(&mut run, rows, fraction);
+            self.keep_rate(bytes, began)?;
         }
-        for file in run.files.values_mut() {
-            file.finish()?;
-        }
+    }
+
+    /// Tells of rows and bytes that are new in the files. Returns how many bytes.
+    fn note_staged(&self, run: &mut StagedRun<'_>, rows: u64, fraction: f64) -> u64 {
+        let all = run.bytes();
+        let bytes = all.saturating_sub(std::mem::replace(&mut run.bytes_noted, all));
+        self.rebalancer.note(|figures| figures.copied(rows, bytes, fraction));
+        bytes
+    }
+
+    fn bring_in_run(
+        &self,
+        pass: &Pass<'_>,
+        source: &mut Source,
+        run: StagedRun<'_>,
+        rollbacks: usize,
+    ) -> Result<(), Interrupted> {
         let _slice = self.rebalancer.slice();
         self.health.check()?;
         source.was_cut_short = self.rollbacks.count() != rollbacks;

@@ -39,7 +39,10 @@ fn names(text: &str) -> BTreeSet<&str> {
 fn demo(place: &Place) -> Serving {
     place.token("token");
     let node = Serving::start(place, &["--demo", "--blocks-per-second", "50", "--token-file", "token"]);
-    // The newest checkpoint is exported once there is one.
+    // The newest block is exported once there is one, and so is the newest checkpoint and its block.
+    while !get(node.url(), "/metrics").expect("it answers").contains("\nshingle_height ") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     place.ok(&["checkpoint", "create", "first", "--url", node.url(), "--token-file", "token"]);
     node
 }
@@ -54,13 +57,7 @@ fn families(exposition: &str) -> BTreeMap<&str, &str> {
 fn what_the_dashboard_the_alarms_and_the_documents_name_is_exported() {
     let place = Place::new();
     let node = demo(&place);
-    let exposition = loop {
-        let exposition = get(node.url(), "/metrics").expect("it answers");
-        // The newest block is exported once there is one.
-        if exposition.contains("\nshingle_height ") {
-            break exposition;
-        }
-    };
+    let exposition = get(node.url(), "/metrics").expect("it answers");
     let exported = families(&exposition);
     let is_exported = |name: &str| {
         let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
