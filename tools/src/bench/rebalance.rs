@@ -133,7 +133,8 @@ fn measure(
     let mut rebalanced = [Rebalanced::default(); 2];
     let bar = progress::bar("measuring", PHASES.len() as u64);
     let (outcome, commits, reads) = thread::scope(|scope| {
-        let writer = scope.spawn(|| commit_until(&done, &phase, blocks));
+        let writer =
+            scope.spawn(|| commit_until(&done, &phase, blocks, args.rate.map(|rate| rate / args.updates as f64)));
         let reader = scope.spawn(|| read_until(&done, &phase, db, space));
         let mut phases = || {
             for (number, (took, held_back)) in took.iter_mut().zip(&mut held_back).enumerate() {
@@ -184,13 +185,27 @@ fn wait_until_clean(db: &Database, bar: &ProgressBar) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn commit_until(done: &AtomicBool, phase: &AtomicUsize, blocks: &mut Blocks<'_>) -> anyhow::Result<Vec<Measured>> {
+/// Commits one block after the other, or `rate` of them in a second, however long each takes.
+fn commit_until(
+    done: &AtomicBool,
+    phase: &AtomicUsize,
+    blocks: &mut Blocks<'_>,
+    rate: Option<f64>,
+) -> anyhow::Result<Vec<Measured>> {
     let mut measured = Measured::phases()?;
     let mut choices = blocks.choices();
-    while !done.load(Relaxed) {
+    let began = Instant::now();
+    for number in 0_u64.. {
+        if done.load(Relaxed) {
+            break;
+        }
+        let due = rate.map(|rate| began + Duration::from_secs_f64(number as f64 / rate));
+        if let Some(due) = due {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
         let during = phase.load(Relaxed);
         let took = blocks.commit(&mut choices)?;
-        measured[during].record(took);
+        measured[during].record(due.map_or(took, |due| due.elapsed()));
     }
     Ok(measured)
 }

@@ -327,4 +327,11 @@ fn the_bench_compares_everything_after_growing_and_shrinking() {
         assert!(report["phases"][phase]["commits"]["number"].as_u64() > Some(0), "{report}");
     }
     assert!(place.ok(&[&bench[..], &["--to-shards", "1"]].concat()).contains("3 000 keys compared"));
+    // Forty blocks a second, which any machine takes: no more come, and none is left out.
+    let report = place.json(&[&bench[..], &["--to-shards", "3", "--rate", "2k/s", "--json"]].concat());
+    let phases = report["phases"].as_array().expect("a list");
+    let sum = |of: &dyn Fn(&Value) -> f64| phases.iter().map(of).sum::<f64>();
+    let blocks = sum(&|phase| phase["commits"]["number"].as_f64().expect("a number"));
+    let due = 40.0 * sum(&|phase| phase["seconds"].as_f64().expect("a number"));
+    assert!((0.5 * due..1.2 * due).contains(&blocks), "{blocks} blocks, {due} due");
 }
