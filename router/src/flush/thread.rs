@@ -3,7 +3,7 @@
 use super::{Flusher, Haste, RETRY};
 use crate::Error;
 use crate::core::Core;
-use shingle_shard::Shard;
+use shingle_shard::{Memory, Shard};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -91,6 +91,9 @@ impl Core {
         let (lagging, ready): (Vec<_>, Vec<_>) = topology.all().iter().partition(|shard| lags(shard));
         let flushed = if matches!(plan, Plan::All) && lagging.is_empty() {
             self.flush_shards(|_| true, Haste::Unhurried)
+        } else if matches!(plan, Plan::All) && !self.runs_full(self.memory()) {
+            // Due by the clock or by blocks: a few rows at a time would soon make the others lag as well.
+            return Step::CompactionLags;
         } else {
             // The run of the fullest is about twice as long as if all shards were flushed together, and longer runs mean less compaction.
             let unflushed = |shard: &Arc<Shard>| shard.memory().unflushed_bytes;
@@ -114,15 +117,19 @@ impl Core {
             && self.options.flush_interval.is_some_and(|interval| state.last_flush.elapsed() >= interval);
         if unflushed && (blocks_due || time_due) {
             Plan::All
-        } else if memory.active_bytes >= self.options.write_buffer_bytes
-            || memory.unflushed_bytes > memory.active_bytes
-            // A commit waits for room: what is there may be little, and yet too much for the commit to fit beside it.
-            || (unflushed && self.admission.anyone_waits())
-        {
+        } else if self.runs_full(memory) {
             Plan::Largest
         } else {
             Plan::Nothing
         }
+    }
+
+    /// Whether memory is a reason to flush.
+    fn runs_full(&self, memory: Memory) -> bool {
+        memory.active_bytes >= self.options.write_buffer_bytes
+            || memory.unflushed_bytes > memory.active_bytes
+            // A commit waits for room: what is there may be little, and yet too much for the commit to fit beside it.
+            || (memory.unflushed_bytes > 0 && self.admission.anyone_waits())
     }
 }
 
