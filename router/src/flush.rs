@@ -127,10 +127,11 @@ impl Flusher {
         self.state.lock().failure.clone()
     }
 
-    /// The bytes of memory that flushes make room for in a second: as the last one did, or fewer if the next one is longer about it.
+    /// The bytes of memory that flushes make room for in a second: as the last one did, or fewer if the next one is longer about it. `None` if there
+    /// was none, or if they fail: then nothing makes room, and whoever waits shall be told soon.
     pub(crate) fn drained_per_sec(&self) -> Option<f64> {
         let state = self.state.lock();
-        let Drained { bytes, took } = state.drained?;
+        let Drained { bytes, took } = state.drained.filter(|_| state.failure.is_none())?;
         let now = state.busy_since.map_or(Duration::ZERO, |since| since.elapsed());
         Some(bytes as f64 / took.max(now).as_secs_f64().max(f64::MIN_POSITIVE))
     }

@@ -92,7 +92,7 @@ impl Backend for Nothing {
         Ok(0)
     }
     fn stage_rows(&self) -> Result<Box<dyn StagedRows + '_>> {
-        unimplemented!("no slot moves here")
+        unreachable!("no slot moves here")
     }
     fn forget_changes(&self, cursor: &mut MovingCursor, _pick: &dyn Fn(&[u8]) -> bool, _epoch: u64) -> Result<u64> {
         cursor.finished = true;
